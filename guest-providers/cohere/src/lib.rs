@@ -1,0 +1,115 @@
+//! The adapter for Cohere (<https://docs.cohere.com/reference/about>), version 2 of its API: embeddings and reranking.
+
+mod embed;
+mod rerank;
+
+use weir_guest::types::{EmbeddingRequest, Error};
+use weir_guest::{Limits, Manifest, Setting, failure};
+
+struct Cohere;
+
+weir_guest::provider!(
+    Cohere,
+    "
+    package weir:cohere;
+    world adapter {
+        include weir:provider/embedding-provider@0.1.0;
+        include weir:provider/reranking-provider@0.1.0;
+    }
+"
+);
+
+const API_KEY: &str = "api_key";
+const EMBEDDING_MODEL: &str = "embed-v4.0";
+const RERANKING_MODEL: &str = "rerank-v3.5";
+
+const BASE_URL: Setting =
+    Setting::new("base_url", "Where the API is served, without its version.").default("https://api.cohere.com");
+const MODEL: Setting = Setting::new("model", "The embedding model when a call names none.").default(EMBEDDING_MODEL);
+const RERANK_MODEL: Setting =
+    Setting::new("rerank_model", "The reranking model when a call names none.").default(RERANKING_MODEL);
+
+impl metadata::Guest for Cohere {
+    fn describe() -> Manifest {
+        Manifest::new(
+            "cohere",
+            env!("CARGO_PKG_VERSION"),
+            "Embeddings and reranking by Cohere.",
+        )
+        .origin_of(BASE_URL)
+        .secret(API_KEY, "A Cohere key, usually in COHERE_API_KEY or CO_API_KEY.")
+        .setting(BASE_URL)
+        .setting(MODEL)
+        .setting(RERANK_MODEL)
+        .default_model("embed", EMBEDDING_MODEL)
+        .default_model("rerank", RERANKING_MODEL)
+        // https://docs.cohere.com/reference/embed
+        .limits(
+            "embed",
+            Limits {
+                max_items: Some(96),
+                ..Limits::NONE
+            },
+        )
+        // https://docs.cohere.com/reference/rerank
+        .limits(
+            "rerank",
+            Limits {
+                max_items: Some(1_000),
+                ..Limits::NONE
+            },
+        )
+    }
+}
+
+impl embedding::Guest for Cohere {
+    async fn embed(request: EmbeddingRequest) -> Result<embedding::Response, Error> {
+        let model = MODEL.or(request.model.clone())?;
+        let answer = embed::request(&BASE_URL.url()?, &model, &request)
+            .classify(classify)
+            .send()
+            .await?;
+        embed::read(answer.body(), model, &request)
+    }
+}
+
+impl reranking::Guest for Cohere {
+    async fn rerank(request: reranking::Request) -> Result<reranking::Response, Error> {
+        let model = RERANK_MODEL.or(request.model.clone())?;
+        let answer = rerank::request(&BASE_URL.url()?, &model, &request)
+            .classify(classify)
+            .send()
+            .await?;
+        rerank::read(answer.body(), model, &request)
+    }
+}
+
+/// 498 is a text with a token Cohere does not take, no matter of keys (<https://docs.cohere.com/reference/errors>).
+fn classify(error: Error) -> Error {
+    match error {
+        Error::Upstream(failure) if failure.status == Some(498) => Error::InvalidInput(failure),
+        other => failure::too_large_if(other, |failure| {
+            failure.code.as_deref() == Some("TOO_MANY_TOKENS") || failure.message.contains("total number of texts")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_tokens_ask_for_smaller_parts_and_a_denied_token_for_another_text() {
+        let body = br#"{"id": "1", "error_type": "TOO_MANY_TOKENS", "message": "too many tokens"}"#;
+        let Error::TooLarge(failure) = classify(failure::of_answer(400, &[], body)) else {
+            panic!()
+        };
+        assert_eq!(failure.request_id.as_deref(), Some("1"));
+
+        let body = br#"{"message": "a deny-listed token"}"#;
+        assert!(matches!(
+            classify(failure::of_answer(498, &[], body)),
+            Error::InvalidInput(_)
+        ));
+    }
+}

@@ -1,0 +1,200 @@
+//! An answer that comes in events.
+
+use weir_guest::streaming::Decode;
+use weir_guest::types::{Error, Usage};
+use weir_guest::{failure, sse};
+
+use super::completion::{Call, Choice, Completion, finish};
+use crate::chat_api::{Event, ToolCallDelta};
+
+/// The last event's data. Some servers leave it out and end the body instead.
+const DONE: &str = "[DONE]";
+
+/// The answer so far.
+#[derive(Default)]
+pub(crate) struct Decoder {
+    begun: bool,
+    model: Option<String>,
+    /// The last usage told: some servers tell one with every chunk, each replacing the one before.
+    usage: Option<Usage>,
+    finished: bool,
+    done: bool,
+}
+
+impl Decoder {
+    /// Whether a chunk has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The model that answers, where the server tells it.
+    pub(crate) fn model(&self) -> Option<String> {
+        self.model.clone()
+    }
+
+    fn choice(&mut self, choice: Choice, items: &mut Vec<Event>) {
+        let delta = choice.message.unwrap_or_default();
+        let text = delta
+            .content
+            .into_iter()
+            .chain(delta.refusal)
+            .filter(|text| !text.is_empty());
+        items.extend(text.map(Event::Text));
+        items.extend(delta.tool_calls.into_iter().flatten().map(tool_call));
+        if let Some(reason) = choice.finish_reason.filter(|_| !self.finished) {
+            self.finished = true;
+            items.push(Event::Finish(finish(&reason)));
+        }
+    }
+}
+
+impl Decode for Decoder {
+    type Item = Event;
+
+    fn event(&mut self, event: &sse::Event, items: &mut Vec<Event>) -> Result<(), Error> {
+        let data = event.data.trim();
+        if data == DONE {
+            self.done = true;
+            return Ok(());
+        }
+        if event.name == "error" {
+            return Err(failure::inside_answer(data.as_bytes()));
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        let Completion {
+            model, choices, usage, ..
+        } = Completion::read(data.as_bytes())?;
+        self.begun = true;
+        self.model = self.model.take().or(model.filter(|model| !model.is_empty()));
+        self.usage = usage.map(Usage::from).or(self.usage.take());
+        // There is more than one choice only where the caller's own parameters ask for it.
+        for choice in choices.into_iter().filter(|choice| choice.index == 0) {
+            self.choice(choice, items);
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn end(&mut self, items: &mut Vec<Event>) -> Result<(), Error> {
+        if !self.done && !self.finished {
+            return Err(failure::malformed("the stream ended before any `finish_reason`"));
+        }
+        items.extend(self.usage.take().map(Event::Usage));
+        Ok(())
+    }
+}
+
+fn tool_call(call: Call) -> Event {
+    Event::ToolCall(ToolCallDelta {
+        index: call.index,
+        id: call.id,
+        name: call.function.name,
+        arguments: call.function.arguments.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stream's data lines give: the events in short, and how it ended.
+    fn read(lines: &[&str]) -> (Vec<String>, Result<(), Error>) {
+        let mut decoder = Decoder::default();
+        let mut items = Vec::new();
+        let mut result = Ok(());
+        for line in lines {
+            let event = sse::Event {
+                name: String::new(),
+                data: (*line).to_owned(),
+            };
+            result = decoder.event(&event, &mut items);
+            if result.is_err() || decoder.is_done() {
+                break;
+            }
+        }
+        let result = result.and_then(|()| decoder.end(&mut items));
+        let short = items.iter().map(|item| match item {
+            Event::Text(text) => text.clone(),
+            Event::ToolCall(call) => {
+                format!(
+                    "{}:{}({}",
+                    call.index,
+                    call.name.as_deref().unwrap_or(""),
+                    call.arguments
+                )
+            }
+            Event::Finish(reason) => format!("{reason:?}"),
+            Event::Usage(usage) => format!("{}+{}", usage.input_tokens, usage.output_tokens),
+        });
+        (short.collect(), result)
+    }
+
+    const HELLO: &str = r#"{"model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}"#;
+    const TEXT: &str =
+        r#"{"model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": null}]}"#;
+    const STOP: &str = r#"{"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}"#;
+    const USAGE: &str = r#"{"model": "m", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}"#;
+
+    #[test]
+    fn text_finish_and_usage_come_in_this_order() {
+        let (events, result) = read(&[HELLO, TEXT, TEXT, STOP, USAGE, DONE]);
+        assert_eq!(events, ["hi", "hi", "Finish::Stop", "3+1"]);
+        assert!(result.is_ok());
+    }
+
+    #[test]
+    fn the_end_of_the_body_does_without_done() {
+        let (events, result) = read(&[HELLO, TEXT, STOP]);
+        assert_eq!(events, ["hi", "Finish::Stop"]);
+        assert!(result.is_ok());
+    }
+
+    #[test]
+    fn a_stream_that_stops_in_the_middle_says_so() {
+        let (events, result) = read(&[HELLO, TEXT]);
+        assert_eq!(events, ["hi"]);
+        assert!(matches!(result, Err(Error::MalformedResponse(text)) if text.contains("finish_reason")));
+    }
+
+    #[test]
+    fn the_pieces_of_a_tool_call_keep_their_index() {
+        let first = r#"{"choices": [{"delta": {"tool_calls": [{"index": 1, "id": "c", "type": "function",
+            "function": {"name": "add", "arguments": ""}}]}}]}"#;
+        let second = r#"{"choices": [{"delta": {"tool_calls": [{"index": 1, "function": {"arguments": "{\"a\""}}]}}]}"#;
+        let (events, _) = read(&[first, second, STOP]);
+        assert_eq!(events, ["1:add(", "1:({\"a\"", "Finish::Stop"]);
+    }
+
+    #[test]
+    fn only_the_last_usage_of_many_is_told() {
+        let chunk =
+            r#"{"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 0}}"#;
+        let (events, _) = read(&[chunk, STOP, USAGE]);
+        assert_eq!(events, ["a", "Finish::Stop", "3+1"]);
+    }
+
+    #[test]
+    fn an_error_in_the_stream_keeps_the_providers_words() {
+        let error = r#"{"error": {"message": "overloaded", "code": 429}}"#;
+        let (events, result) = read(&[TEXT, error, TEXT]);
+        assert_eq!(events, ["hi"]);
+        assert!(matches!(result, Err(Error::RateLimited(failure)) if failure.message == "overloaded"));
+
+        let event = sse::Event {
+            name: "error".to_owned(),
+            data: "gone".to_owned(),
+        };
+        let result = Decoder::default().event(&event, &mut Vec::new());
+        assert!(matches!(result, Err(Error::Upstream(failure)) if failure.message == "gone"));
+    }
+
+    #[test]
+    fn a_chunk_that_is_no_json_is_malformed() {
+        assert!(matches!(read(&["{"]).1, Err(Error::MalformedResponse(_))));
+    }
+}

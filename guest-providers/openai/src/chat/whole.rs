@@ -1,0 +1,90 @@
+//! An answer that comes whole.
+
+use weir_guest::failure;
+use weir_guest::types::{Error, Usage};
+
+use super::completion::{Call, Completion, finish};
+use crate::chat_api::{Finish, Response, ToolCall};
+
+pub(crate) fn read(body: &[u8], asked: String) -> Result<Response, Error> {
+    let Completion {
+        id,
+        model,
+        choices,
+        usage,
+        ..
+    } = Completion::read(body)?;
+    let choice = choices
+        .into_iter()
+        .next()
+        .ok_or_else(|| failure::malformed("`choices[0]`: missing"))?;
+    let message = choice
+        .message
+        .ok_or_else(|| failure::malformed("`choices[0].message`: missing"))?;
+    let calls = message.tool_calls.unwrap_or_default().into_iter().enumerate();
+    Ok(Response {
+        id,
+        model: model.unwrap_or(asked),
+        text: message.content.or(message.refusal).unwrap_or_default(),
+        tool_calls: calls.map(|(at, call)| tool_call(at, call)).collect::<Result<_, _>>()?,
+        // A server that tells no reason has none of its words to pass on.
+        finish: choice
+            .finish_reason
+            .map_or_else(|| Finish::Other(String::new()), |reason| finish(&reason)),
+        usage: usage.map_or(
+            Usage {
+                input_tokens: 0,
+                output_tokens: 0,
+            },
+            Usage::from,
+        ),
+    })
+}
+
+fn tool_call(at: usize, call: Call) -> Result<ToolCall, Error> {
+    let missing = || failure::malformed(format!("`choices[0].message.tool_calls[{at}].function.name`: missing"));
+    Ok(ToolCall {
+        id: call.id.unwrap_or_default(),
+        name: call.function.name.ok_or_else(missing)?,
+        arguments: call.function.arguments.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_gives_its_text_and_usage() {
+        let body = br#"{"id": "c-1", "object": "chat.completion", "model": "m-2024", "choices": [{"index": 0,
+            "message": {"role": "assistant", "content": "hi", "refusal": null}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}}"#;
+        let response = read(body, "m".to_owned()).unwrap();
+        assert_eq!((response.text.as_str(), response.model.as_str()), ("hi", "m-2024"));
+        assert_eq!(response.id.as_deref(), Some("c-1"));
+        assert!(matches!(response.finish, Finish::Stop));
+        assert_eq!((response.usage.input_tokens, response.usage.output_tokens), (3, 1));
+    }
+
+    #[test]
+    fn tool_calls_keep_their_arguments_as_the_model_wrote_them() {
+        let body = br#"{"choices": [{"message": {"content": null, "tool_calls": [{"id": "1", "type": "function",
+            "function": {"name": "add", "arguments": "{\"a\": 1"}}]}, "finish_reason": "tool_calls"}]}"#;
+        let response = read(body, "m".to_owned()).unwrap();
+        assert_eq!(response.tool_calls[0].arguments, "{\"a\": 1");
+        assert!(matches!(response.finish, Finish::ToolCalls));
+        assert_eq!((response.text.as_str(), response.model.as_str()), ("", "m"));
+    }
+
+    #[test]
+    fn an_error_behind_a_200_is_an_error() {
+        let error = read(br#"{"error": {"message": "no capacity", "code": 502}}"#, "m".to_owned()).unwrap_err();
+        assert!(matches!(error, Error::Upstream(failure) if failure.message == "no capacity"));
+    }
+
+    #[test]
+    fn an_answer_without_a_choice_is_malformed() {
+        let error = read(br#"{"choices": []}"#, "m".to_owned()).unwrap_err();
+        assert!(matches!(error, Error::MalformedResponse(text) if text.contains("`choices[0]`")));
+    }
+}

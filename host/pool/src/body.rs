@@ -1,0 +1,229 @@
+//! The body of an answer, which holds the lease of its connection until the last byte.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::core::Lease;
+use crate::error::{ResetPoint, SendError};
+use crate::exchange::{Answer, Keeping};
+use crate::options::{Deadlines, later};
+use crate::origin::Origin;
+use crate::reason::CloseReason;
+use crate::record::Record;
+
+/// The body of an answer.
+///
+/// It holds the connection: reading it to its end gives the connection back, dropping it early closes an HTTP/1.1
+/// connection and resets an HTTP/2 stream. While it is read, the deadlines between bytes and in total apply, and the
+/// limit on its length. Time in which nobody asks for more is not counted as the server's silence.
+#[derive(Debug)]
+pub struct ResponseBody {
+    /// `None` once the body has ended, well or badly. Dropped first: hyper closes the connection when the incoming body
+    /// is dropped, and the lease knows why.
+    held: Option<Held>,
+    incoming: Incoming,
+}
+
+/// What goes when the body ends.
+#[derive(Debug)]
+struct Held {
+    lease: Lease,
+    record: Record,
+    keeping: Keeping,
+    status: StatusCode,
+    origin: Origin,
+    read: Duration,
+    total: Option<(Instant, Duration)>,
+    taken: u64,
+    limit: u64,
+    /// Since when the caller waits for the next piece.
+    silent_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl ResponseBody {
+    /// The body of `answer`, or why it is not accepted. An empty one gives the connection back at once.
+    pub(crate) fn new(
+        answer: Answer,
+        record: Record,
+        origin: Origin,
+        deadlines: &Deadlines,
+        limit: u64,
+    ) -> Result<http::Response<Self>, SendError> {
+        let Answer {
+            response,
+            mut lease,
+            keeping,
+        } = answer;
+        let (head, incoming) = response.into_parts();
+        if incoming.size_hint().lower() > limit {
+            lease.expect(CloseReason::TooLarge);
+            let error = SendError::ResponseTooLarge { origin, limit };
+            record.fail(&error);
+            return Err(error);
+        }
+        lease.expect(CloseReason::BodyDropped);
+        let held = Held {
+            lease,
+            record,
+            keeping,
+            status: head.status,
+            origin,
+            read: deadlines.read,
+            total: deadlines.total_at().zip(deadlines.total),
+            taken: 0,
+            limit,
+            silent_since: None,
+            timer: None,
+        };
+        let mut body = Self {
+            incoming,
+            held: Some(held),
+        };
+        body.finish_if_ended();
+        Ok(http::Response::from_parts(head, body))
+    }
+
+    fn finish_if_ended(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(Held {
+            lease,
+            record,
+            keeping,
+            status,
+            ..
+        }) = self.held.take()
+        else {
+            return;
+        };
+        match keeping {
+            Keeping::Kept(keep_alive) => lease.finish(keep_alive),
+            Keeping::Closed => lease.retire(CloseReason::ServerAsked),
+        }
+        record.succeed(status);
+    }
+
+    fn fail(&mut self, reason: CloseReason, error: SendError) -> SendError {
+        if let Some(Held { mut lease, record, .. }) = self.held.take() {
+            lease.expect(reason);
+            record.fail(&error);
+        }
+        error
+    }
+
+    fn broken(&mut self, source: hyper::Error) -> Option<SendError> {
+        let held = self.held.as_ref()?;
+        let (control, origin) = (held.lease.control(), held.origin.clone());
+        let reason = control.reason();
+        let error = if control.is_closed_with_the_pool() {
+            held.lease.closed_error()
+        } else if source.is_parse() {
+            SendError::Protocol { origin, source }
+        } else {
+            SendError::ConnectionReset {
+                origin,
+                when: ResetPoint::InBody,
+                maybe_processed: true,
+                source,
+            }
+        };
+        Some(self.fail(reason, error))
+    }
+}
+
+impl Held {
+    /// Counts a piece. Returns whether the body is still within its limit.
+    fn take(&mut self, frame: &Frame<Bytes>) -> bool {
+        self.silent_since = None;
+        self.taken += frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.taken <= self.limit
+    }
+
+    /// Waits for the nearer of the two deadlines.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<SendError> {
+        loop {
+            let now = Instant::now();
+            let silent_until = later(*self.silent_since.get_or_insert(now), self.read);
+            let origin = self.origin.clone();
+            if let Some((at, limit)) = self.total
+                && at <= now
+            {
+                return Poll::Ready(SendError::TotalTimeout { origin, limit });
+            }
+            if silent_until <= now {
+                return Poll::Ready(SendError::ReadTimeout {
+                    origin,
+                    limit: self.read,
+                });
+            }
+            let due = self.total.map_or(silent_until, |(at, _)| at.min(silent_until));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            // A timer that goes off too early is set again then; moving it for every piece would cost more.
+            if due < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = SendError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        let this = &mut *self;
+        if this.held.is_none() {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut this.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(held) = &mut this.held
+                    && !held.take(&frame)
+                {
+                    let (origin, limit) = (held.origin.clone(), held.limit);
+                    let error = SendError::ResponseTooLarge { origin, limit };
+                    return Poll::Ready(Some(Err(this.fail(CloseReason::TooLarge, error))));
+                }
+                this.finish_if_ended();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(source))) => Poll::Ready(this.broken(source).map(Err)),
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(held) = &mut this.held else {
+                    return Poll::Ready(None);
+                };
+                match held.poll_overdue(cx) {
+                    Poll::Ready(error) => Poll::Ready(Some(Err(this.fail(CloseReason::TimedOut, error)))),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_none() || self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

@@ -1,0 +1,149 @@
+//! What the operator decides about a pool: [`PoolConfig`] and its presets.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// Sockets of one pool, dials in flight counted, when the operator names no number.
+const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = match NonZeroUsize::new(100) {
+    Some(number) => number,
+    None => NonZeroUsize::MIN,
+};
+
+/// Idle connections kept. Compared with the idle count, never with the total.
+const DEFAULT_MAX_KEEPALIVE: usize = 20;
+
+/// Callers in line: ten for each default connection. A line that long empties within the default `pool_timeout` only
+/// if every request takes less than half a second, so a longer one would be waiting for its own time-out.
+const DEFAULT_MAX_WAITERS: usize = 1_000;
+
+/// A thousand vectors of 3,072 numbers, printed as JSON with full precision, are about 70 MB; this leaves room for
+/// twice the text and still refuses an endless body.
+const DEFAULT_MAX_RESPONSE_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Eight times what the strictest servers in use accept from clients (8 KiB).
+const DEFAULT_MAX_RESPONSE_HEADER_BYTES: usize = 64 * 1024;
+
+/// Everything that decides how a pool behaves. Two pools with equal configurations behave alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Whether connections are kept at all. `false` gives every request its own connection under the same cap, the
+    /// same deadlines and the same metrics.
+    pub enabled: bool,
+    /// Most sockets open at once, over all origins of the pool and counting dials in flight.
+    pub max_connections: NonZeroUsize,
+    /// Most idle connections kept open.
+    pub max_keepalive_connections: usize,
+    /// How long a connection may lie idle and still be lent. A server's `Keep-Alive: timeout=N` shortens it.
+    pub keepalive_expiry: Duration,
+    /// Name resolution, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the end of the request to the first byte of the answer, and between two pieces of its body.
+    pub read_timeout: Duration,
+    /// Longest time without progress while the request is being written.
+    pub write_timeout: Duration,
+    /// From the call of `send` until a connection (or a stream of one) is granted, as one absolute deadline.
+    pub pool_timeout: Duration,
+    /// Whether HTTP/2 is offered to `https` origins.
+    pub enable_http2: bool,
+    /// Most callers in line for a connection; the next one is refused at once. A caller whose dial is under way is
+    /// not in line.
+    pub max_waiters: usize,
+    /// Connections older than this are not lent again; up to a fifth of it is taken off at random, so that
+    /// connections opened together do not end together. Without it a pool never follows a change in DNS.
+    pub max_connection_age: Option<Duration>,
+    /// From the call of `send` to the last byte of the body.
+    pub total_timeout: Option<Duration>,
+    /// Longest response body accepted, in bytes.
+    pub max_response_bytes: u64,
+    /// Largest response head accepted, in bytes.
+    pub max_response_header_bytes: usize,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            max_keepalive_connections: DEFAULT_MAX_KEEPALIVE,
+            keepalive_expiry: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(10),
+            pool_timeout: Duration::from_secs(5),
+            enable_http2: true,
+            max_waiters: DEFAULT_MAX_WAITERS,
+            max_connection_age: None,
+            total_timeout: None,
+            max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            max_response_header_bytes: DEFAULT_MAX_RESPONSE_HEADER_BYTES,
+        }
+    }
+}
+
+impl PoolConfig {
+    /// The settings suited to a known provider (`voyage`, `cohere`, `qdrant`); the default for any other name.
+    pub fn preset(provider: &str) -> Self {
+        let connections = |number| NonZeroUsize::new(number).unwrap_or(DEFAULT_MAX_CONNECTIONS);
+        match provider {
+            "voyage" | "cohere" => Self {
+                max_connections: connections(50),
+                read_timeout: Duration::from_secs(90),
+                ..Self::default()
+            },
+            "qdrant" => Self {
+                max_connections: connections(30),
+                keepalive_expiry: Duration::from_secs(30),
+                read_timeout: Duration::from_secs(120),
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+
+    /// The names of the settings in which two configurations differ.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        macro_rules! differing {
+            ($($field:ident),* $(,)?) => {
+                [$((stringify!($field), self.$field != other.$field)),*]
+            };
+        }
+        differing!(
+            enabled,
+            max_connections,
+            max_keepalive_connections,
+            keepalive_expiry,
+            connect_timeout,
+            read_timeout,
+            write_timeout,
+            pool_timeout,
+            enable_http2,
+            max_waiters,
+            max_connection_age,
+            total_timeout,
+            max_response_bytes,
+            max_response_header_bytes,
+        )
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_change_only_what_their_provider_needs() {
+        assert_eq!(
+            PoolConfig::preset("voyage").differences(&PoolConfig::default()),
+            ["max_connections", "read_timeout"]
+        );
+        assert_eq!(PoolConfig::preset("cohere"), PoolConfig::preset("voyage"));
+        assert_eq!(
+            PoolConfig::preset("qdrant").differences(&PoolConfig::default()),
+            ["max_connections", "keepalive_expiry", "read_timeout"]
+        );
+        assert_eq!(PoolConfig::preset("someone-else"), PoolConfig::default());
+    }
+}

@@ -1,0 +1,156 @@
+//! One connection as everybody sees it who deals with it: [`Control`], and the [`Permit`] of its socket.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use hyper::client::conn::http1;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::Core;
+use crate::admission::{ConnectionId, Protocol};
+use crate::meter::Meter;
+use crate::origin::Origin;
+use crate::outgoing::OutgoingBody;
+use crate::reason::CloseReason;
+
+/// An HTTP/1.1 connection on its way back, to be lent again once it has finished writing.
+pub(crate) struct Returned {
+    pub sender: http1::SendRequest<OutgoingBody>,
+    pub keep_alive: Option<Duration>,
+}
+
+/// How near its end a connection is. It only ever comes nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    Living,
+    /// It is to say goodbye and go.
+    Leaving,
+    /// It is to go at once.
+    Severed,
+    /// Its socket is closed.
+    Gone,
+}
+
+/// What is shared between a connection's task, its socket, the pool and those it is lent to.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub id: ConnectionId,
+    pub origin: Origin,
+    pub meter: Arc<Meter>,
+    opened: OnceLock<(Instant, Protocol)>,
+    reason: OnceLock<CloseReason>,
+    stage: AtomicU8,
+    changed: Notify,
+    returns: mpsc::UnboundedSender<Returned>,
+}
+
+impl Control {
+    pub fn new(id: ConnectionId, origin: Origin, meter: Meter) -> (Arc<Self>, mpsc::UnboundedReceiver<Returned>) {
+        let (returns, returned) = mpsc::unbounded_channel();
+        let control = Self {
+            id,
+            origin,
+            meter: Arc::new(meter),
+            opened: OnceLock::new(),
+            reason: OnceLock::new(),
+            stage: AtomicU8::new(Stage::Living as u8),
+            changed: Notify::new(),
+            returns,
+        };
+        (Arc::new(control), returned)
+    }
+
+    pub fn open(&self, protocol: Protocol, now: Instant) {
+        let _ = self.opened.set((now, protocol));
+    }
+
+    /// When the connection was opened, and what it speaks; `None` while it is being dialled.
+    pub fn opened(&self) -> Option<(Instant, Protocol)> {
+        self.opened.get().copied()
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.opened().map_or(Protocol::Http1, |(_, protocol)| protocol)
+    }
+
+    /// Why the connection ends. The first reason given is the one that counts.
+    pub fn note(&self, reason: CloseReason) {
+        let _ = self.reason.set(reason);
+    }
+
+    /// Why the connection has ended, as far as it is known.
+    pub fn reason(&self) -> CloseReason {
+        let observed = if self.meter.has_failed() {
+            CloseReason::IoError
+        } else {
+            CloseReason::PeerClosed
+        };
+        self.reason.get().copied().unwrap_or(observed)
+    }
+
+    pub fn is_closed_with_the_pool(&self) -> bool {
+        self.reason.get() == Some(&CloseReason::PoolClosed)
+    }
+
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Living,
+            1 => Stage::Leaving,
+            2 => Stage::Severed,
+            _ => Stage::Gone,
+        }
+    }
+
+    /// Moves the connection nearer to its end and wakes its task.
+    pub fn advance(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        self.changed.notify_one();
+    }
+
+    /// Makes the connection's task look at its connection.
+    pub fn stir(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Ends the connection at once, whatever it is doing.
+    pub fn sever(&self, reason: CloseReason) {
+        self.note(reason);
+        self.advance(Stage::Severed);
+    }
+
+    /// Waits for the next [`Self::advance`] or [`Self::stir`]; for the connection's task alone.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Hands a connection that has not finished writing to its task, which returns it to the pool once it has.
+    pub fn give_back(&self, returned: Returned) {
+        // Without a task there is no connection to give back.
+        let _ = self.returns.send(returned);
+    }
+}
+
+/// The right to have one socket open. It goes when the socket has.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    core: Weak<Core>,
+    control: Arc<Control>,
+}
+
+impl Permit {
+    pub fn new(core: Weak<Core>, control: Arc<Control>) -> Arc<Self> {
+        Arc::new(Self { core, control })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.control.advance(Stage::Gone);
+        if let Some(core) = self.core.upgrade() {
+            core.socket_gone(&self.control);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The right to one exchange on a connection: [`Lease`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+
+use super::Core;
+use super::control::{Control, Returned};
+use crate::admission::Protocol;
+use crate::connect::Sender;
+use crate::error::SendError;
+use crate::outgoing::OutgoingBody;
+use crate::reason::CloseReason;
+
+/// A connection, or a stream of one, lent for one exchange.
+///
+/// Dropping it gives the connection back if it was not used; otherwise an HTTP/1.1 connection is closed, since nobody
+/// can tell where the next answer would begin, and an HTTP/2 stream is reset.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    core: Arc<Core>,
+    control: Arc<Control>,
+    sender: Option<Sender>,
+    reused: bool,
+    used: bool,
+    reason: CloseReason,
+}
+
+impl Lease {
+    pub fn new(core: Arc<Core>, control: Arc<Control>, sender: Sender, reused: bool) -> Self {
+        Self {
+            core,
+            control,
+            sender: Some(sender),
+            reused,
+            used: false,
+            reason: CloseReason::Cancelled,
+        }
+    }
+
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub fn closed_error(&self) -> SendError {
+        self.core.closed_error()
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.control.protocol()
+    }
+
+    /// Whether the connection has served, or lain idle, before.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Whether the connection has ended since it was lent.
+    pub fn is_dead(&self) -> bool {
+        self.sender.as_ref().is_none_or(Sender::is_closed)
+    }
+
+    /// The reason to give if the exchange does not end well.
+    pub fn expect(&mut self, reason: CloseReason) {
+        self.reason = reason;
+    }
+
+    /// Hands over the request. `None` if the lease is over.
+    pub fn send(
+        &mut self,
+        request: Request<OutgoingBody>,
+    ) -> Option<impl Future<Output = Result<Response<Incoming>, TrySendError<Request<OutgoingBody>>>> + Send + use<>>
+    {
+        self.used = true;
+        self.sender.as_mut().map(|sender| sender.send(request))
+    }
+
+    /// The exchange has ended well: the connection goes back. `keep_alive` is what the server said about keeping it.
+    pub fn finish(mut self, keep_alive: Option<Duration>) {
+        match self.sender.take() {
+            Some(sender) if sender.is_closed() => self.core.lost(&self.control, CloseReason::PeerClosed, Some(sender)),
+            Some(Sender::Http1(sender)) if !sender.is_ready() => {
+                self.control.give_back(Returned { sender, keep_alive });
+            }
+            Some(sender) => self.core.released(&self.control, sender, keep_alive),
+            None => {}
+        }
+    }
+
+    /// The connection takes no more requests. Those under way on it go on.
+    pub fn retire(mut self, reason: CloseReason) {
+        let sender = self.sender.take();
+        self.core.lost(&self.control, reason, sender);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(sender) = self.sender.take() else { return };
+        match (self.used, &sender) {
+            (false, sender) if sender.is_closed() => self.core.lost(&self.control, CloseReason::PeerClosed, None),
+            (false, _) => self.core.released(&self.control, sender, None),
+            (true, Sender::Http1(_)) => {
+                self.control.sever(self.reason);
+                self.core.lost(&self.control, self.reason, Some(sender));
+            }
+            (true, Sender::Http2(other)) if other.is_closed() => {
+                self.core.lost(&self.control, self.reason, Some(sender))
+            }
+            // The stream has been reset by the drop of the exchange.
+            (true, Sender::Http2(_)) => self.core.released(&self.control, sender, None),
+        }
+    }
+}

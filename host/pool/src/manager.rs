@@ -1,0 +1,160 @@
+//! Every pool of a process, by name: [`PoolManager`].
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::AddAssign;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use rustls::RootCertStore;
+use tokio::time::Instant;
+
+use crate::connect::{Tls, platform_roots};
+use crate::error::{PoolError, TlsError};
+use crate::options::later;
+use crate::pool::Pool;
+use crate::settings::PoolSettings;
+use crate::stats::PoolStats;
+
+/// The pools of a process. Clones share them; only a manager can close a pool.
+#[derive(Clone, Debug)]
+pub struct PoolManager {
+    tls: Tls,
+    pools: Arc<Mutex<HashMap<String, Entered>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entered {
+    pool: Pool,
+    closing: bool,
+}
+
+/// What closing one pool or several has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CloseReport {
+    /// Pools closed.
+    pub pools: usize,
+    /// Requests that were under way and ended by themselves.
+    pub finished: usize,
+    /// Requests that were cut off at the deadline.
+    pub cut_off: usize,
+}
+
+impl AddAssign for CloseReport {
+    fn add_assign(&mut self, other: Self) {
+        self.pools += other.pools;
+        self.finished += other.finished;
+        self.cut_off += other.cut_off;
+    }
+}
+
+impl PoolManager {
+    /// A manager without pools that trusts the platform's certificates, or those named by `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR`.
+    ///
+    /// # Errors
+    ///
+    /// If there are certificates and none of them can be read.
+    pub fn new() -> Result<Self, TlsError> {
+        Self::with_roots(platform_roots()?)
+    }
+
+    /// A manager without pools that trusts these certificates and no others.
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be configured.
+    pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsError> {
+        Ok(Self {
+            tls: Tls::new(roots)?,
+            pools: Arc::default(),
+        })
+    }
+
+    /// The pool of this name, created now if there is none. It opens no connection before it is asked to send.
+    ///
+    /// # Errors
+    ///
+    /// If the name belongs to a pool with other settings, or to one that is being closed.
+    pub fn pool(&self, name: &str, settings: PoolSettings) -> Result<Pool, PoolError> {
+        match self.lock().entry(name.to_owned()) {
+            Entry::Vacant(vacant) => {
+                let pool = Pool::new(name, settings, self.tls.clone());
+                Ok(vacant.insert(Entered { pool, closing: false }).pool.clone())
+            }
+            Entry::Occupied(occupied) if occupied.get().closing => Err(PoolError::Closing { name: name.to_owned() }),
+            Entry::Occupied(occupied) => {
+                let pool = &occupied.get().pool;
+                let differing = pool.settings().differences(&settings);
+                if differing.is_empty() {
+                    Ok(pool.clone())
+                } else {
+                    Err(PoolError::SettingsDiffer {
+                        name: name.to_owned(),
+                        differing,
+                    })
+                }
+            }
+        }
+    }
+
+    /// The pool of this name, if there is one that is not being closed.
+    pub fn get(&self, name: &str) -> Option<Pool> {
+        self.lock()
+            .get(name)
+            .filter(|entered| !entered.closing)
+            .map(|entered| entered.pool.clone())
+    }
+
+    /// How every pool is doing, sorted by name.
+    pub fn stats(&self) -> Vec<(String, PoolStats)> {
+        let pools: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|(name, entered)| (name.clone(), entered.pool.clone()))
+            .collect();
+        let mut stats: Vec<_> = pools.into_iter().map(|(name, pool)| (name, pool.stats())).collect();
+        stats.sort_by(|one, other| one.0.cmp(&other.0));
+        stats
+    }
+
+    /// Closes the pool of this name: nobody is admitted any more, callers in line are told, requests under way may
+    /// finish within `deadline`, the rest is cut off. Afterwards the name is free.
+    ///
+    /// Closing a pool that does not exist does nothing. A call that is dropped halfway can be made again.
+    pub async fn close(&self, name: &str, deadline: Duration) -> CloseReport {
+        let pool = match self.lock().get_mut(name) {
+            Some(entered) => {
+                entered.closing = true;
+                entered.pool.clone()
+            }
+            None => return CloseReport::default(),
+        };
+        let (finished, cut_off) = pool.close(later(Instant::now(), deadline)).await;
+        let mut pools = self.lock();
+        // Somebody else may have closed it meanwhile, and a new pool may have taken the name.
+        if pools.get(name).is_some_and(|entered| entered.pool.is(&pool)) {
+            pools.remove(name);
+        }
+        CloseReport {
+            pools: 1,
+            finished,
+            cut_off,
+        }
+    }
+
+    /// Closes every pool at the same time, as [`Self::close`] does.
+    pub async fn close_all(&self, deadline: Duration) -> CloseReport {
+        let names: Vec<_> = self.lock().keys().cloned().collect();
+        let mut total = CloseReport::default();
+        for report in join_all(names.iter().map(|name| self.close(name, deadline))).await {
+            total += report;
+        }
+        total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entered>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

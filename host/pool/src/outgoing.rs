@@ -1,0 +1,219 @@
+//! A request made ready for the wire: [`Outgoing`], and its body as HTTP takes it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{self, PathAndQuery};
+use http::{Method, Request, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::admission::Protocol;
+use crate::error::SendError;
+use crate::origin::Origin;
+
+/// How much of the body is handed over at a time: a frame of HTTP/2 (RFC 9113, section 4.2). The smaller the piece, the
+/// closer what has been taken is to what has been sent.
+const PIECE: usize = 16 * 1024;
+
+/// Headers that speak about the connection, which is the pool's business (RFC 9110, section 7.6.1), and the length,
+/// which is the body's.
+const NOT_THE_CALLERS: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::CONTENT_LENGTH,
+];
+
+/// A request that can be sent, more than once if need be.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub origin: Origin,
+    /// Whether the server may see it twice.
+    pub replay_safe: bool,
+    method: Method,
+    absolute: Uri,
+    relative: Uri,
+    host: HeaderValue,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Outgoing {
+    pub fn new(request: Request<Bytes>, marked_safe: bool) -> Result<Self, SendError> {
+        let invalid = |reason: &str| SendError::InvalidRequest {
+            reason: reason.to_owned(),
+        };
+        let (head, body) = request.into_parts();
+        let origin = Origin::of(&head.uri).map_err(invalid)?;
+        if head.method == Method::CONNECT {
+            return Err(invalid("CONNECT asks for a tunnel, which this pool does not make"));
+        }
+        let path = head
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or(PathAndQuery::from_static("/"));
+        let mut parts = uri::Parts::default();
+        parts.path_and_query = Some(path);
+        let relative = Uri::from_parts(parts).map_err(|error| invalid(&error.to_string()))?;
+        let host = HeaderValue::from_str(&origin.authority()).map_err(|error| invalid(&error.to_string()))?;
+
+        let mut headers = head.headers;
+        for name in &NOT_THE_CALLERS {
+            headers.remove(name);
+        }
+        headers.remove(header::HOST);
+        // A method that is expected to have a body states that it has none (RFC 9110, section 8.6).
+        if !body.is_empty() || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        let replay_safe = marked_safe || head.method.is_idempotent() || headers.contains_key("idempotency-key");
+        Ok(Self {
+            origin,
+            replay_safe,
+            method: head.method,
+            absolute: head.uri,
+            relative,
+            host,
+            headers,
+            body,
+        })
+    }
+
+    /// The request in the form a protocol wants it, and the progress of its body.
+    pub fn to_request(&self, protocol: Protocol, now: Instant) -> (Request<OutgoingBody>, Arc<Progress>) {
+        let progress = Arc::new(Progress::new(now, self.body.is_empty()));
+        let mut request = Request::new(OutgoingBody {
+            rest: self.body.clone(),
+            progress: progress.clone(),
+        });
+        *request.method_mut() = self.method.clone();
+        *request.headers_mut() = self.headers.clone();
+        match protocol {
+            Protocol::Http1 => {
+                *request.uri_mut() = self.relative.clone();
+                request.headers_mut().insert(header::HOST, self.host.clone());
+            }
+            Protocol::Http2 => {
+                *request.uri_mut() = self.absolute.clone();
+                *request.version_mut() = Version::HTTP_2;
+            }
+        }
+        (request, progress)
+    }
+}
+
+/// How much of a body has been taken for sending, and when.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    started: Instant,
+    nanos: AtomicU64,
+    taken: AtomicBool,
+}
+
+impl Progress {
+    fn new(now: Instant, empty: bool) -> Self {
+        Self {
+            started: now,
+            nanos: AtomicU64::new(0),
+            taken: AtomicBool::new(empty),
+        }
+    }
+
+    /// Whether all of it has been taken.
+    pub fn is_complete(&self) -> bool {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// When the last piece was taken; the beginning of the exchange before that.
+    pub fn last_at(&self) -> Instant {
+        self.started + Duration::from_nanos(self.nanos.load(Ordering::Acquire))
+    }
+
+    fn advance(&self, complete: bool) {
+        let since = Instant::now().saturating_duration_since(self.started);
+        self.nanos
+            .store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+        self.taken.store(complete, Ordering::Release);
+    }
+}
+
+/// A request's body, handed over piece by piece so that its progress can be told.
+#[derive(Debug)]
+pub(crate) struct OutgoingBody {
+    rest: Bytes,
+    progress: Arc<Progress>,
+}
+
+impl Body for OutgoingBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.rest.len().min(PIECE);
+        let piece = self.rest.split_to(length);
+        self.progress.advance(self.rest.is_empty());
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outgoing(request: http::request::Builder) -> Outgoing {
+        Outgoing::new(request.body(Bytes::from_static(b"{}")).unwrap(), false).unwrap()
+    }
+
+    #[test]
+    fn the_pool_decides_about_host_length_and_connection() {
+        let outgoing = outgoing(
+            Request::post("http://Qdrant.local:6333/points?wait=true")
+                .header("host", "elsewhere")
+                .header("content-length", "7")
+                .header("connection", "close")
+                .header("api-key", "k"),
+        );
+        let (request, _) = outgoing.to_request(Protocol::Http1, Instant::now());
+        assert_eq!(request.uri(), "/points?wait=true");
+        assert_eq!(request.headers()["host"], "qdrant.local:6333");
+        assert_eq!(request.headers()["content-length"], "2");
+        assert!(!request.headers().contains_key("connection"));
+        assert_eq!(request.headers()["api-key"], "k");
+
+        let (request, _) = outgoing.to_request(Protocol::Http2, Instant::now());
+        assert!(request.uri().authority().is_some());
+        assert!(!request.headers().contains_key("host"));
+    }
+
+    #[test]
+    fn only_idempotent_or_marked_requests_may_reach_the_server_twice() {
+        assert!(outgoing(Request::put("http://h/")).replay_safe);
+        assert!(!outgoing(Request::post("http://h/")).replay_safe);
+        assert!(outgoing(Request::post("http://h/").header("Idempotency-Key", "1")).replay_safe);
+        let marked = Outgoing::new(Request::post("http://h/").body(Bytes::new()).unwrap(), true).unwrap();
+        assert!(marked.replay_safe);
+    }
+}

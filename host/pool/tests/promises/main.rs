@@ -1,0 +1,14 @@
+//! What the crate promises, proved against peers that do what servers do, at their best and at their worst.
+
+// The peers are tests too, though not functions marked as such.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod cancelling;
+mod closing;
+mod deadlines;
+mod http2;
+mod lending;
+mod peers;
+mod replaying;
+mod tls_peers;

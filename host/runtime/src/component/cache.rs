@@ -1,0 +1,152 @@
+//! Compiled code on disk: a component is compiled once a machine, not once a start.
+//!
+//! An entry's name holds the component's digest and the engine's compatibility hash (wasmtime's version, target
+//! and settings); its first 32 bytes are the BLAKE3 hash of the rest. The folder belongs to its owner alone, so
+//! that nobody else can plant code; a damaged entry is compiled anew.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::error::RuntimeError;
+
+const HASH_LEN: usize = blake3::OUT_LEN;
+
+/// Where compiled components are kept.
+#[derive(Debug)]
+pub(crate) struct CompileCache {
+    folder: PathBuf,
+}
+
+impl CompileCache {
+    /// Makes the folder, or takes one that is there if nobody else can write to it.
+    pub(crate) fn open(folder: &Path) -> Result<CompileCache, RuntimeError> {
+        let unusable = |reason: String| RuntimeError::Cache { folder: folder.to_owned(), reason };
+        create_private(folder).map_err(|error| unusable(error.to_string()))?;
+        if is_writable_by_others(folder).map_err(|error| unusable(error.to_string()))? {
+            return Err(unusable("others can write to it; take that right away (chmod go-w)".to_owned()));
+        }
+        Ok(CompileCache { folder: folder.to_owned() })
+    }
+
+    /// The compiled component, from disk if it is there and whole.
+    pub(crate) fn load_or_compile(&self, engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let entry = self.entry(engine, digest);
+        if let Some(component) = read(engine, &entry) {
+            tracing::debug!(digest, "component loaded from the compile cache");
+            return Ok(component);
+        }
+        let component = Component::new(engine, bytes)?;
+        tracing::debug!(digest, "component compiled");
+        // Without the entry the next start compiles again: slower, not wrong.
+        if let Err(error) = write(&entry, &component.serialize()?) {
+            tracing::warn!(entry = %entry.display(), %error, "the compiled component could not be kept");
+        }
+        Ok(component)
+    }
+
+    fn entry(&self, engine: &Engine, digest: &str) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let digest = digest.trim_start_matches("blake3:");
+        self.folder.join(format!("{digest}-{:016x}.cwasm", hasher.finish()))
+    }
+}
+
+fn read(engine: &Engine, entry: &Path) -> Option<Component> {
+    let contents = fs::read(entry).ok()?;
+    let (hash, code) = contents.split_at_checked(HASH_LEN)?;
+    if blake3::hash(code).as_bytes() != hash {
+        tracing::warn!(entry = %entry.display(), "a damaged entry of the compile cache is replaced");
+        return None;
+    }
+    deserialize(engine, code)
+        .inspect_err(|error| tracing::warn!(entry = %entry.display(), %error, "an unusable entry of the compile cache is replaced"))
+        .ok()
+}
+
+/// The one place where compiled code is trusted.
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `deserialize` asks for bytes that `Component::serialize` made. Only this module writes entries; the
+    // folder can be written to by its owner alone (checked in `open`), who could replace this program as well; and
+    // the hash shows that the entry is whole. wasmtime itself refuses another version or other settings.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// Writes beside the entry and renames, so that no reader meets half an entry.
+fn write(entry: &Path, code: &[u8]) -> io::Result<()> {
+    let partial = entry.with_extension(format!("{}.partial", std::process::id()));
+    let written = fs::File::create(&partial).and_then(|mut file| {
+        file.write_all(blake3::hash(code).as_bytes())?;
+        file.write_all(code)
+    });
+    written.and_then(|()| fs::rename(&partial, entry)).inspect_err(|_| drop(fs::remove_file(&partial)))
+}
+
+#[cfg(unix)]
+fn create_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn create_private(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+#[cfg(unix)]
+fn is_writable_by_others(folder: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(fs::metadata(folder)?.permissions().mode() & 0o022 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_writable_by_others(_folder: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::{digest, engine::engine};
+
+    fn entry_of(folder: &Path) -> PathBuf {
+        let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        entries.remove(0)
+    }
+
+    #[test]
+    fn a_damaged_entry_is_compiled_anew_and_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("cache");
+        let cache = CompileCache::open(&folder).unwrap();
+        let engine = engine().unwrap();
+        let bytes = wat::parse_str("(component)").unwrap();
+        cache.load_or_compile(&engine, &digest(&bytes), &bytes).unwrap();
+        let entry = entry_of(&folder);
+        let whole = fs::read(&entry).unwrap();
+        let mut damaged = whole.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        fs::write(&entry, &damaged).unwrap();
+
+        assert!(read(&engine, &entry).is_none());
+        cache.load_or_compile(&engine, &digest(&bytes), &bytes).unwrap();
+
+        assert!(read(&engine, &entry_of(&folder)).is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(CompileCache::open(folder.path()), Err(RuntimeError::Cache { .. })));
+    }
+}

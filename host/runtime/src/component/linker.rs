@@ -1,0 +1,50 @@
+//! What a guest's imports are met with: the lent interfaces, and a WASI with nothing behind it.
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+use wasmtime_wasi::p2::bindings::{cli, clocks, random};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
+use wasmtime_wasi_config::WasiConfig;
+
+use crate::bindings::v0_1_0::{keyvalue, pooled_http, types};
+use crate::instance::state::InstanceState;
+use crate::lend::Lend;
+
+/// Everything an admitted component can import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
+    let mut linker = Linker::new(engine);
+    add_lent(&mut linker)?;
+    add_closed_wasi(&mut linker)?;
+    Ok(linker)
+}
+
+fn add_lent(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, Lend>(linker, |state| state)?;
+    pooled_http::add_to_linker::<_, Lend>(linker, |state| state)?;
+    wasmtime_wasi_config::add_to_linker(linker, |state| WasiConfig::from(&state.config))?;
+    keyvalue::store::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)?;
+    keyvalue::batch::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)
+}
+
+/// The interfaces that languages' runtimes import whether they use them or not: no arguments, no environment, no
+/// input; output goes to the log.
+fn add_closed_wasi(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    wasmtime_wasi_io::add_to_linker_async(linker)?;
+    clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, InstanceState::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, InstanceState::clocks)?;
+    random::random::add_to_linker::<_, WasiRandom>(linker, InstanceState::random)?;
+    random::insecure::add_to_linker::<_, WasiRandom>(linker, InstanceState::random)?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, InstanceState::random)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::stdin::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::stdout::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::stderr::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)
+}

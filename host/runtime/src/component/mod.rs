@@ -1,0 +1,18 @@
+//! From bytes to an admitted, compiled component.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `inspect` | reading imports and exports without running anything |
+//! | `engine` | the one engine, and the thread that ends time slices |
+//! | `cache` | compiled code kept on disk |
+//! | `linker` | what a guest's imports are met with |
+
+pub(crate) mod cache;
+pub(crate) mod engine;
+pub mod inspect;
+pub(crate) mod linker;
+
+/// A component's identity in logs, caches and listings.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    format!("blake3:{}", blake3::hash(bytes).to_hex())
+}

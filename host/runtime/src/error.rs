@@ -1,0 +1,305 @@
+//! Errors at the crate's edge: what happened, to whom, and what can be done.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::bindings::v0_1_0::types::{Error as ProviderError, Failure, HttpError};
+use crate::capability::Capability;
+use crate::origin::InvalidOrigin;
+
+/// The runtime could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The engine refused its settings, or the machine its memory reservations.
+    #[error("the WebAssembly engine could not start: {0}")]
+    Engine(String),
+    /// The compile cache's folder can't be used.
+    #[error("the compile cache {folder} can't be used: {reason}")]
+    Cache {
+        /// Where it is.
+        folder: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The thread that ends the guests' time slices could not start.
+    #[error("the epoch thread could not start: {0}")]
+    Ticker(#[source] std::io::Error),
+}
+
+/// A component was not admitted, or can't be given what it needs.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Refused without being run. Each reason names an import, a version or a defect.
+    #[error("provider `{provider}`: the component is not admitted: {}", reasons.join("; "))]
+    NotAdmitted {
+        /// The provider.
+        provider: String,
+        /// Why.
+        reasons: Vec<String>,
+    },
+    /// It could not be compiled or linked.
+    #[error("provider `{provider}`: the component does not compile: {reason}")]
+    Compile {
+        /// The provider.
+        provider: String,
+        /// The compiler's words.
+        reason: String,
+    },
+    /// It failed to describe itself.
+    #[error("provider `{provider}`: the component could not describe itself: {reason}")]
+    Describe {
+        /// The provider.
+        provider: String,
+        /// What happened.
+        reason: String,
+    },
+    /// A secret that its manifest requires was not granted.
+    #[error("provider `{provider}` needs the secret `{secret}` ({description}); grant it under [providers.{provider}.secrets]")]
+    MissingSecret {
+        /// The provider.
+        provider: String,
+        /// The secret's name.
+        secret: String,
+        /// What the manifest says of it.
+        description: String,
+    },
+    /// It was given a setting it does not know.
+    #[error("provider `{provider}` takes no setting `{setting}`; it takes {known}")]
+    UnknownSetting {
+        /// The provider.
+        provider: String,
+        /// The setting.
+        setting: String,
+        /// Those there are.
+        known: String,
+    },
+    /// An origin in its settings or its manifest is none.
+    #[error("provider `{provider}`: {source}")]
+    Origin {
+        /// The provider.
+        provider: String,
+        /// What is wrong.
+        source: InvalidOrigin,
+    },
+    /// It keeps state, and was granted no storage.
+    #[error("provider `{provider}` keeps state and needs storage; grant it a file")]
+    NoStorage {
+        /// The provider.
+        provider: String,
+    },
+    /// Its storage can't be opened.
+    #[error("provider `{provider}`: its storage {file} can't be opened: {reason}")]
+    Storage {
+        /// The provider.
+        provider: String,
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Its pool can't be made.
+    #[error("provider `{provider}`: {source}")]
+    Pool {
+        /// The provider.
+        provider: String,
+        /// What is wrong.
+        source: weir_pool::PoolError,
+    },
+}
+
+/// A call failed.
+#[derive(Debug, Clone)]
+pub struct CallError {
+    /// The provider that was called.
+    pub provider: String,
+    /// The operation, by its public name.
+    pub operation: &'static str,
+    /// What happened.
+    pub kind: CallErrorKind,
+}
+
+/// What happened to a call.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallErrorKind {
+    /// The adapter's own answer: it ran, and says why it failed.
+    #[error("{}", describe(.0))]
+    Provider(ProviderError),
+    /// The component trapped. Its instance is gone; the next call gets another.
+    #[error("the component trapped: {message}")]
+    Trap {
+        /// wasmtime's words, with the last the component wrote to its standard error.
+        message: String,
+    },
+    /// The call took longer than `limits.call_timeout`.
+    #[error("the call took longer than {limit:?} (limits.call_timeout)")]
+    Deadline {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The component computed for longer than `limits.cpu_time`.
+    #[error("the component computed for longer than {limit:?} (limits.cpu_time)")]
+    CpuTime {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The component asked for more memory than `limits.memory`.
+    #[error("the component asked for more than {limit} bytes of memory (limits.memory)")]
+    OutOfMemory {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// No instance became free in time.
+    #[error("all {limit} instances were busy for {waited:?} (limits.max_instances)")]
+    Overloaded {
+        /// How long the call waited.
+        waited: Duration,
+        /// How many instances there are.
+        limit: usize,
+    },
+    /// The component does not export what the operation needs.
+    #[error("the component offers no {capability}")]
+    Unsupported {
+        /// What is missing.
+        capability: Capability,
+    },
+    /// The host could not make an instance.
+    #[error("no instance could be made: {0}")]
+    Instantiate(String),
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.provider, self.operation, self.kind)
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl CallError {
+    /// The error's public name, as in the JSON form and in metrics.
+    pub fn kind(&self) -> &'static str {
+        match &self.kind {
+            CallErrorKind::Provider(error) => match error {
+                ProviderError::InvalidInput(_) => "invalid-input",
+                ProviderError::TooLarge(_) => "too-large",
+                ProviderError::Unauthorized(_) => "unauthorized",
+                ProviderError::RateLimited(_) => "rate-limited",
+                ProviderError::NotFound(_) => "not-found",
+                ProviderError::Upstream(_) => "upstream",
+                ProviderError::Http(error) => http_kind(error),
+                ProviderError::Unsupported(_) => "unsupported",
+                ProviderError::MalformedResponse(_) => "malformed-response",
+                ProviderError::Storage(_) => "storage",
+            },
+            CallErrorKind::Trap { .. } => "trap",
+            CallErrorKind::Deadline { .. } => "deadline",
+            CallErrorKind::CpuTime { .. } => "cpu-time",
+            CallErrorKind::OutOfMemory { .. } => "out-of-memory",
+            CallErrorKind::Overloaded { .. } => "overloaded",
+            CallErrorKind::Unsupported { .. } => "unsupported",
+            CallErrorKind::Instantiate(_) => "instantiate",
+        }
+    }
+
+    /// What the provider said, where it said something.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.kind {
+            CallErrorKind::Provider(
+                ProviderError::InvalidInput(failure)
+                | ProviderError::TooLarge(failure)
+                | ProviderError::Unauthorized(failure)
+                | ProviderError::RateLimited(failure)
+                | ProviderError::NotFound(failure)
+                | ProviderError::Upstream(failure),
+            ) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status of the provider's refusal.
+    pub fn status(&self) -> Option<u16> {
+        self.failure()?.status
+    }
+
+    /// The provider's own name of the request.
+    pub fn request_id(&self) -> Option<&str> {
+        self.failure()?.request_id.as_deref()
+    }
+
+    /// How long the provider asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let nanoseconds = match &self.kind {
+            CallErrorKind::Provider(ProviderError::Http(HttpError::Unavailable(unavailable))) => unavailable.retry_after,
+            _ => self.failure()?.retry_after,
+        };
+        nanoseconds.map(Duration::from_nanos)
+    }
+}
+
+fn describe(error: &ProviderError) -> String {
+    match error {
+        ProviderError::InvalidInput(failure) => with_status("the input was refused", failure),
+        ProviderError::TooLarge(failure) => with_status("the request was too large", failure),
+        ProviderError::Unauthorized(failure) => with_status("the key was refused", failure),
+        ProviderError::RateLimited(failure) => {
+            let wait = failure.retry_after.map(Duration::from_nanos);
+            let advice = wait.map_or_else(String::new, |wait| format!(", try again in {wait:?}"));
+            with_status("the rate limit is used up", failure) + &advice
+        }
+        ProviderError::NotFound(failure) => with_status("not found", failure),
+        ProviderError::Upstream(failure) => with_status("the provider failed", failure),
+        ProviderError::Http(error) => describe_http(error),
+        ProviderError::Unsupported(what) => format!("not supported: {what}"),
+        ProviderError::MalformedResponse(place) => format!("the answer is malformed: {place}"),
+        ProviderError::Storage(what) => format!("the storage failed: {what}"),
+    }
+}
+
+fn with_status(what: &str, failure: &Failure) -> String {
+    match failure.status {
+        Some(status) => format!("{what} (HTTP {status}): {}", failure.message),
+        None => format!("{what}: {}", failure.message),
+    }
+}
+
+fn describe_http(error: &HttpError) -> String {
+    match error {
+        HttpError::InvalidRequest(text)
+        | HttpError::EgressDenied(text)
+        | HttpError::CredentialDenied(text)
+        | HttpError::PoolTimeout(text)
+        | HttpError::Overloaded(text)
+        | HttpError::ConnectTimeout(text)
+        | HttpError::ConnectFailed(text)
+        | HttpError::WriteTimeout(text)
+        | HttpError::FirstByteTimeout(text)
+        | HttpError::ReadTimeout(text)
+        | HttpError::TotalTimeout(text)
+        | HttpError::TooLarge(text)
+        | HttpError::Protocol(text) => text.clone(),
+        HttpError::ConnectionReset(reset) => reset.message.clone(),
+        HttpError::Unavailable(unavailable) => unavailable.message.clone(),
+        HttpError::Closed => "the pool is closed: the host is stopping".to_owned(),
+    }
+}
+
+fn http_kind(error: &HttpError) -> &'static str {
+    match error {
+        HttpError::InvalidRequest(_) => "invalid-request",
+        HttpError::EgressDenied(_) => "egress-denied",
+        HttpError::CredentialDenied(_) => "credential-denied",
+        HttpError::PoolTimeout(_) => "pool-timeout",
+        HttpError::Overloaded(_) => "overloaded",
+        HttpError::ConnectTimeout(_) => "connect-timeout",
+        HttpError::ConnectFailed(_) => "connect-failed",
+        HttpError::WriteTimeout(_) => "write-timeout",
+        HttpError::FirstByteTimeout(_) => "first-byte-timeout",
+        HttpError::ReadTimeout(_) => "read-timeout",
+        HttpError::TotalTimeout(_) => "total-timeout",
+        HttpError::ConnectionReset(_) => "connection-reset",
+        HttpError::TooLarge(_) => "response-too-large",
+        HttpError::Protocol(_) => "protocol",
+        HttpError::Unavailable(_) => "unavailable",
+        HttpError::Closed => "closed",
+    }
+}

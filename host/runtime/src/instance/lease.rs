@@ -1,0 +1,157 @@
+//! One instance to one call: leased as a connection is, exclusively and in the order of arrival.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::instance::guest::{Guest, Instance};
+use crate::instance::state::Grants;
+use crate::spec::{Isolation, Limits};
+
+/// How long an unused instance is kept.
+const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// A provider's instances.
+pub(crate) struct Instances {
+    guest: Guest,
+    grants: Grants,
+    isolation: Isolation,
+    max_instances: usize,
+    max_calls: u64,
+    permits: Arc<Semaphore>,
+    /// The one used last is at the end, and is leased first.
+    idle: Mutex<Vec<Idle>>,
+    waiting: AtomicUsize,
+}
+
+struct Idle {
+    instance: Instance,
+    calls: u64,
+    since: Instant,
+}
+
+/// How many instances there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceStats {
+    /// Kept for the next call.
+    pub idle: usize,
+    /// Serving a call.
+    pub leased: usize,
+    /// Calls that wait for one.
+    pub waiting: usize,
+}
+
+/// An instance for the time of one call. Dropping it drops the instance; see [`Lease::give_back`].
+pub(crate) struct Lease {
+    pub(crate) instance: Instance,
+    calls: u64,
+    owner: Arc<Instances>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Instances {
+    pub(crate) fn new(guest: Guest, grants: Grants, limits: &Limits) -> Self {
+        let max_instances = if limits.isolation == Isolation::Resident { 1 } else { limits.max_instances.max(1) };
+        Instances {
+            guest,
+            grants,
+            isolation: limits.isolation,
+            max_instances,
+            max_calls: limits.max_calls,
+            permits: Arc::new(Semaphore::new(max_instances)),
+            idle: Mutex::default(),
+            waiting: Default::default(),
+        }
+    }
+
+    /// How many there can be.
+    pub(crate) fn max_instances(&self) -> usize {
+        self.max_instances
+    }
+
+    /// Waits until an instance may be had: first come, first served.
+    pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        // The semaphore is never closed.
+        self.permits.clone().acquire_owned().await.ok()
+    }
+
+    /// An instance for the holder of a permit: the one used last, or a fresh one.
+    pub(crate) async fn lease(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> wasmtime::Result<Lease> {
+        let (instance, calls) = match self.take_idle() {
+            Some(idle) => (idle.instance, idle.calls),
+            None => (self.guest.instantiate(&self.grants).await?, 0),
+        };
+        Ok(Lease { instance, calls, owner: self.clone(), _permit: permit })
+    }
+
+    pub(crate) fn stats(&self) -> InstanceStats {
+        InstanceStats {
+            idle: self.lock().len(),
+            leased: self.max_instances - self.permits.available_permits(),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    fn take_idle(&self) -> Option<Idle> {
+        let (idle, expired) = {
+            let mut kept = self.lock();
+            let expired = if self.isolation == Isolation::Resident { Vec::new() } else { split_expired(&mut kept) };
+            (kept.pop(), expired)
+        };
+        // Outside the lock: dropping a store takes its time.
+        drop(expired);
+        idle
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Ends the lease after a call that went well. The instance is kept if its provider's settings say so.
+    pub(crate) fn give_back(mut self) {
+        let calls = self.calls + 1;
+        let state = self.instance.store.data_mut();
+        state.call = None;
+        let keep = match self.owner.isolation {
+            Isolation::Call => false,
+            Isolation::Reuse => calls < self.owner.max_calls && !state.memory.is_bloated(),
+            Isolation::Resident => true,
+        };
+        if keep {
+            let idle = Idle { instance: self.instance, calls, since: Instant::now() };
+            self.owner.lock().push(idle);
+        }
+    }
+}
+
+/// Takes out those that were idle for too long; the list is in the order of their return.
+fn split_expired(idle: &mut Vec<Idle>) -> Vec<Idle> {
+    let now = Instant::now();
+    let fresh = idle.partition_point(|idle| now.duration_since(idle.since) > IDLE_TIME);
+    idle.drain(..fresh).collect()
+}
+
+/// Counts a waiter for as long as it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

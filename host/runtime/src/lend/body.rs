@@ -1,0 +1,89 @@
+//! An answer's body as a stream for the guest.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::sync::oneshot;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult};
+use weir_pool::ResponseBody;
+
+use crate::bindings::v0_1_0::types::HttpError;
+use crate::instance::state::InstanceState;
+use crate::lend::failure::http_error;
+
+/// The two ends a guest is given: the bytes, and how they ended.
+pub(super) fn stream(body: ResponseBody) -> (BodyProducer, Done) {
+    let (sender, receiver) = oneshot::channel();
+    (BodyProducer { body, done: Some(sender) }, Done(receiver))
+}
+
+/// Reads the body as the guest asks for it, so that a guest that does not read holds the peer back.
+pub(super) struct BodyProducer {
+    body: ResponseBody,
+    done: Option<oneshot::Sender<Result<(), HttpError>>>,
+}
+
+impl BodyProducer {
+    fn finish(&mut self, result: Result<(), HttpError>) -> Poll<wasmtime::Result<StreamResult>> {
+        if let Some(done) = self.done.take() {
+            // The guest may have dropped its end.
+            let _ = done.send(result);
+        }
+        Poll::Ready(Ok(StreamResult::Dropped))
+    }
+}
+
+impl StreamProducer<InstanceState> for BodyProducer {
+    type Item = u8;
+    type Buffer = Bytes;
+
+    fn poll_produce(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        _store: StoreContextMut<InstanceState>,
+        mut destination: Destination<'_, u8, Bytes>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                // Trailers and empty frames carry nothing for the guest.
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(bytes) if !bytes.is_empty() => {
+                        destination.set_buffer(bytes);
+                        return Poll::Ready(Ok(StreamResult::Completed));
+                    }
+                    _ => {}
+                },
+                Poll::Ready(Some(Err(error))) => return self.finish(Err(http_error(error))),
+                Poll::Ready(None) => return self.finish(Ok(())),
+                Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// How the body ended.
+pub(super) struct Done(oneshot::Receiver<Result<(), HttpError>>);
+
+impl FutureProducer<InstanceState> for Done {
+    type Item = Result<(), HttpError>;
+
+    fn poll_produce(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        _store: StoreContextMut<InstanceState>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<Option<Self::Item>>> {
+        match Pin::new(&mut self.0).poll(context) {
+            Poll::Ready(Ok(result)) => Poll::Ready(Ok(Some(result))),
+            // The guest dropped the body before its end: it knows how the exchange ended.
+            Poll::Ready(Err(_)) => Poll::Ready(Ok(Some(Ok(())))),
+            Poll::Pending if finish => Poll::Ready(Ok(None)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Secrets, put into a request after it was admitted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign};
+use aws_sigv4::sign::v4;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::bindings::v0_1_0::pooled_http::{AwsCredential, Credential};
+use crate::bindings::v0_1_0::types::HttpError;
+
+/// The secrets granted to one provider. They go to no origin that is not granted to it: whatever is given here has
+/// passed the egress check.
+pub(crate) struct Secrets(BTreeMap<String, SecretString>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What is signed beside the headers.
+pub(super) struct Signed<'a> {
+    pub(super) method: &'a str,
+    pub(super) body: &'a [u8],
+    pub(super) now: SystemTime,
+}
+
+impl Secrets {
+    pub(crate) fn new(secrets: BTreeMap<String, SecretString>) -> Self {
+        Secrets(secrets)
+    }
+
+    /// Puts a credential into the headers, or into the URL's query.
+    pub(super) fn apply(
+        &self,
+        credential: &Credential,
+        url: &mut Url,
+        headers: &mut HeaderMap,
+        signed: &Signed<'_>,
+    ) -> Result<(), HttpError> {
+        match credential {
+            Credential::Bearer(secret) => {
+                let value = format!("Bearer {}", self.reveal(secret)?);
+                headers.insert(header::AUTHORIZATION, sensitive(&value, secret)?);
+            }
+            Credential::Basic(basic) => {
+                let pair = format!("{}:{}", basic.username, self.reveal(&basic.secret)?);
+                let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+                headers.insert(header::AUTHORIZATION, sensitive(&value, &basic.secret)?);
+            }
+            Credential::Header(wanted) => {
+                let name = HeaderName::from_bytes(wanted.name.as_bytes())
+                    .map_err(|_| HttpError::InvalidRequest("the credential's header has an invalid name".to_owned()))?;
+                let value = format!("{}{}", wanted.prefix, self.reveal(&wanted.secret)?);
+                headers.insert(name, sensitive(&value, &wanted.secret)?);
+            }
+            Credential::Query(wanted) => {
+                url.query_pairs_mut().append_pair(&wanted.name, self.reveal(&wanted.secret)?);
+            }
+            Credential::AwsSigv4(aws) => self.sign(aws, url, headers, signed)?,
+        }
+        Ok(())
+    }
+
+    fn sign(&self, aws: &AwsCredential, url: &Url, headers: &mut HeaderMap, signed: &Signed<'_>) -> Result<(), HttpError> {
+        let session_token = match &aws.session_token {
+            Some(name) => Some(self.reveal(name)?.to_owned()),
+            None => None,
+        };
+        let identity = Credentials::new(
+            self.reveal(&aws.access_key_id)?,
+            self.reveal(&aws.secret_access_key)?,
+            session_token,
+            None,
+            "weir",
+        )
+        .into();
+        let refused = |what: String| HttpError::InvalidRequest(format!("the request can't be signed: {what}"));
+        let mut settings = SigningSettings::default();
+        // The path reaches the server as it is written; AWS encodes it once more in the canonical request.
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&aws.region)
+            .name(&aws.service)
+            .time(signed.now)
+            .settings(settings)
+            .build()
+            .map_err(|error| refused(error.to_string()))?
+            .into();
+        let plain: Vec<(&str, &str)> =
+            headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+        let request = SignableRequest::new(signed.method, url.as_str(), plain.into_iter(), SignableBody::Bytes(signed.body))
+            .map_err(|error| refused(error.to_string()))?;
+        let (instructions, _) = sign(request, &parameters).map_err(|error| refused(error.to_string()))?.into_parts();
+        for (name, value) in instructions.headers() {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| refused(error.to_string()))?;
+            headers.insert(name, sensitive(value, &aws.secret_access_key)?);
+        }
+        Ok(())
+    }
+
+    fn reveal(&self, name: &str) -> Result<&str, HttpError> {
+        self.0.get(name).map(ExposeSecret::expose_secret).ok_or_else(|| {
+            HttpError::CredentialDenied(format!("no secret `{}` is granted to this provider", name.escape_debug()))
+        })
+    }
+}
+
+/// A header value that is never shown in debug output, nor kept in HPACK's table.
+fn sensitive(value: &str, secret: &str) -> Result<HeaderValue, HttpError> {
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| HttpError::CredentialDenied(format!("the secret `{secret}` can't be sent in a header")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::v0_1_0::pooled_http::{BasicCredential, HeaderCredential, QueryCredential};
+    use std::time::Duration;
+
+    fn secrets() -> Secrets {
+        let secret = |name: &str, value: &str| (name.to_owned(), SecretString::from(value.to_owned()));
+        Secrets::new(BTreeMap::from([
+            secret("api_key", "hush"),
+            secret("access_key_id", "AKIDEXAMPLE"),
+            secret("secret_access_key", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+        ]))
+    }
+
+    fn apply(credential: Credential, url: &str) -> Result<(Url, HeaderMap), HttpError> {
+        let mut url = Url::parse(url).unwrap();
+        let mut headers = HeaderMap::new();
+        // 2015-08-30T12:36:00Z, the moment of AWS's own examples.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+        secrets().apply(&credential, &mut url, &mut headers, &Signed { method: "GET", body: b"", now })?;
+        Ok((url, headers))
+    }
+
+    #[test]
+    fn each_kind_lands_where_it_belongs() {
+        let url = "https://a.example/x?y=1";
+        let (_, headers) = apply(Credential::Bearer("api_key".into()), url).unwrap();
+        assert_eq!(headers["authorization"], "Bearer hush");
+        let basic = BasicCredential { username: "me".into(), secret: "api_key".into() };
+        assert_eq!(apply(Credential::Basic(basic), url).unwrap().1["authorization"], "Basic bWU6aHVzaA==");
+        let header = HeaderCredential { name: "api-key".into(), prefix: "".into(), secret: "api_key".into() };
+        assert_eq!(apply(Credential::Header(header), url).unwrap().1["api-key"], "hush");
+        let query = QueryCredential { name: "key".into(), secret: "api_key".into() };
+        assert_eq!(apply(Credential::Query(query), url).unwrap().0.as_str(), "https://a.example/x?y=1&key=hush");
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let (_, headers) = apply(Credential::Bearer("api_key".into()), "https://a.example/").unwrap();
+        assert!(!format!("{headers:?} {:?}", secrets()).contains("hush"));
+    }
+
+    #[test]
+    fn a_secret_that_is_not_granted_is_denied_by_name() {
+        let Err(HttpError::CredentialDenied(message)) = apply(Credential::Bearer("other".into()), "https://a.example/")
+        else {
+            panic!("must be denied");
+        };
+        assert!(message.contains("`other`"));
+    }
+
+    /// AWS's published example for IAM (Signature Version 4 documentation, "get-vanilla" of its test suite).
+    #[test]
+    fn a_signature_equals_the_published_one() {
+        let aws = AwsCredential {
+            region: "us-east-1".into(),
+            service: "service".into(),
+            access_key_id: "access_key_id".into(),
+            secret_access_key: "secret_access_key".into(),
+            session_token: None,
+        };
+        let (_, headers) = apply(Credential::AwsSigv4(aws), "https://example.amazonaws.com/").unwrap();
+        let authorization = headers["authorization"].to_str().unwrap();
+        assert!(
+            authorization.ends_with("Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+            "{authorization}"
+        );
+    }
+}

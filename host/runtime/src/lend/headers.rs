@@ -1,0 +1,88 @@
+//! Which headers a guest may set.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::bindings::v0_1_0::types::{Header, HttpError};
+
+/// The host's own: framing, routing, and whatever carries a credential.
+fn is_reserved(name: &HeaderName) -> bool {
+    [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::TE,
+        header::TRAILER,
+        header::EXPECT,
+        header::AUTHORIZATION,
+        header::COOKIE,
+    ]
+    .contains(name)
+        || name.as_str() == "keep-alive"
+        || name.as_str().starts_with("proxy-")
+}
+
+/// The guest's headers, checked.
+pub(super) fn admit(headers: &[Header]) -> Result<HeaderMap, HttpError> {
+    let mut admitted = HeaderMap::with_capacity(headers.len() + 4);
+    for header in headers {
+        let invalid = |what: &str| HttpError::InvalidRequest(format!("the header `{}` {what}", header.name.escape_debug()));
+        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| invalid("has an invalid name"))?;
+        if is_reserved(&name) {
+            return Err(invalid("is the host's to set"));
+        }
+        let value = latin1(&header.value).ok_or_else(|| invalid("has a value outside ISO 8859-1"))?;
+        let value = HeaderValue::from_bytes(&value).map_err(|_| invalid("has an invalid value"))?;
+        admitted.append(name, value);
+    }
+    Ok(admitted)
+}
+
+/// An answer's headers for the guest, without those that speak of the connection only (RFC 9110, 7.6.1).
+pub(super) fn returned(headers: &HeaderMap) -> Vec<Header> {
+    const HOP_BY_HOP: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+    headers
+        .iter()
+        .filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str()))
+        .map(|(name, value)| Header {
+            name: name.as_str().to_owned(),
+            value: value.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+        })
+        .collect()
+}
+
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(name: &str, value: &str) -> Header {
+        Header { name: name.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn what_frames_or_authorises_is_refused() {
+        for name in ["Host", "content-length", "Transfer-Encoding", "authorization", "Cookie", "proxy-authorization", "Connection"] {
+            assert!(matches!(admit(&[header(name, "x")]), Err(HttpError::InvalidRequest(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_line_break_in_name_or_value_is_refused() {
+        for (name, value) in [("x-a", "1\r\nx-b: 2"), ("x-a\r\nx-b", "1"), ("x-a", "1\n2"), ("", "1"), ("x a", "1")] {
+            assert!(admit(&[header(name, value)]).is_err(), "{name:?}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn values_travel_as_iso_8859_1_both_ways() {
+        let headers = admit(&[header("x-name", "Zoë")]).unwrap();
+        assert_eq!(headers["x-name"].as_bytes(), b"Zo\xeb");
+        assert_eq!(returned(&headers)[0].value, "Zoë");
+        assert!(admit(&[header("x-name", "日")]).is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! Runs provider adapters as WebAssembly components and lends them pooled HTTP.
+//!
+//! A [`Runtime`] compiles a component, admits it, and gives a [`Provider`]: typed operations (`embed`, `rerank`,
+//! `query`, …), each of which leases one instance of the component for its own time. The component reaches the
+//! network only through `weir:provider/pooled-http`, which this crate lends: where a request may go, which secret
+//! goes with it and on which [`weir_pool::Pool`] it travels is decided here, outside the sandbox.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`component`] | bytes to an admitted, compiled component |
+//! | [`instance`] | instances, their limits, and the lease of one to a call |
+//! | [`lend`] | `pooled-http`: egress, headers, credentials, the pool |
+//! | [`storage`] | `wasi:keyvalue` for stateful providers |
+//! | [`provider`] | the operations a caller sees |
+#![deny(unsafe_code)] // `component::cache` holds the one exception
+
+mod bindings;
+mod capability;
+mod component;
+mod error;
+mod instance;
+mod lend;
+mod origin;
+mod provider;
+mod runtime;
+mod spec;
+mod storage;
+
+pub use bindings::v0_1_0::{chat, embedding, metadata, models, reranking, sparse_embedding, types, vector_store, web_search};
+pub use capability::Capability;
+pub use component::inspect::{Inspection, WasiMode};
+pub use error::{CallError, CallErrorKind, LoadError, RuntimeError};
+pub use instance::lease::InstanceStats;
+pub use origin::{InvalidOrigin, Origin};
+pub use provider::{Provider, chat_stream::ChatStream, stats::ProviderStats};
+pub use runtime::{Runtime, RuntimeOptions};
+pub use spec::{EgressGrant, Isolation, Limits, ProviderSpec};

@@ -1,0 +1,247 @@
+//! The runtime: an engine, a compile cache and the pools; and how a component becomes a provider.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+use weir_pool::{PoolManager, PoolSettings};
+
+use crate::bindings::v0_1_0::metadata::{self, Manifest};
+use crate::capability::Capability;
+use crate::component::cache::CompileCache;
+use crate::component::inspect::{Inspection, WasiMode, inspect};
+use crate::component::{engine::engine, linker::linker};
+use crate::error::{LoadError, RuntimeError};
+use crate::instance::guest::Guest;
+use crate::instance::lease::Instances;
+use crate::instance::state::{Grants, InstanceState};
+use crate::lend::address::AddressGrant;
+use crate::lend::credential::Secrets;
+use crate::lend::egress::Egress;
+use crate::lend::http::LentHttp;
+use crate::origin::Origin;
+use crate::provider::call::DESCRIBE_TIMEOUT;
+use crate::provider::{Inner, Provider};
+use crate::spec::{Isolation, Limits, ProviderSpec};
+use crate::storage::Storage;
+
+/// What a runtime is made of.
+#[derive(Debug, Clone)]
+pub struct RuntimeOptions {
+    /// Where compiled components are kept between starts; none compiles them at every start.
+    pub cache_dir: Option<PathBuf>,
+    /// The pools that are lent.
+    pub pools: PoolManager,
+}
+
+/// Loads components and holds what they share. Cheap to clone; one a process.
+#[derive(Clone)]
+pub struct Runtime {
+    engine: Engine,
+    linker: Arc<Linker<InstanceState>>,
+    cache: Option<Arc<CompileCache>>,
+    pools: PoolManager,
+}
+
+impl Runtime {
+    /// Starts the engine.
+    ///
+    /// # Errors
+    /// Where the machine refuses the address space for instances, or the cache's folder can't be used.
+    pub fn new(options: RuntimeOptions) -> Result<Runtime, RuntimeError> {
+        let engine = engine()?;
+        let linker = linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
+        let cache = options.cache_dir.as_deref().map(CompileCache::open).transpose()?;
+        Ok(Runtime { engine, linker: Arc::new(linker), cache: cache.map(Arc::new), pools: options.pools })
+    }
+
+    /// The pools that are lent.
+    pub fn pools(&self) -> &PoolManager {
+        &self.pools
+    }
+
+    /// Reads what a component exports and imports, and whether it would be admitted. Runs nothing.
+    pub fn inspect(&self, bytes: &[u8], wasi: WasiMode) -> Inspection {
+        inspect(bytes, wasi)
+    }
+
+    /// What a component says of itself, from an instance that can reach nothing.
+    ///
+    /// # Errors
+    /// Where it is not admitted, does not compile, or fails to answer within a few seconds.
+    pub async fn describe(&self, bytes: &[u8], wasi: WasiMode) -> Result<Manifest, LoadError> {
+        let (_, guest) = self.prepare("component", bytes, wasi).await?;
+        self.ask("component", &guest, Limits::default().memory).await
+    }
+
+    /// Admits a component, compiles it, asks it what it wants and gives it what it was granted.
+    ///
+    /// # Errors
+    /// One that names the provider and what is missing or wrong.
+    pub async fn load(&self, spec: ProviderSpec) -> Result<Provider, LoadError> {
+        let (inspection, guest) = self.prepare(&spec.name, &spec.component, spec.wasi).await?;
+        let manifest = self.ask(&spec.name, &guest, spec.limits.memory).await?;
+        check_settings(&spec, &manifest)?;
+        check_secrets(&spec, &manifest)?;
+        let storage = open_storage(&spec, &manifest).await?;
+        let http = if inspection.uses_pooled_http { Some(Arc::new(self.lend_http(&spec, &manifest)?)) } else { None };
+        let mut limits = spec.limits;
+        if manifest.stateful {
+            limits.isolation = Isolation::Resident;
+        }
+        let name: Arc<str> = spec.name.into();
+        let grants = Grants {
+            provider: name.clone(),
+            config: spec.config,
+            memory: limits.memory,
+            http: http.clone(),
+            storage,
+        };
+        tracing::info!(provider = %name, digest = inspection.digest, version = manifest.version, "provider loaded");
+        Ok(Provider {
+            inner: Arc::new(Inner {
+                name,
+                digest: inspection.digest,
+                manifest,
+                capabilities: inspection.capabilities,
+                http,
+                instances: Arc::new(Instances::new(guest, grants, &limits)),
+                limits,
+                counters: Default::default(),
+            }),
+        })
+    }
+
+    /// Inspects, compiles and links.
+    async fn prepare(&self, provider: &str, bytes: &[u8], wasi: WasiMode) -> Result<(Inspection, Guest), LoadError> {
+        let inspection = inspect(bytes, wasi);
+        if !inspection.admitted() {
+            return Err(LoadError::NotAdmitted { provider: provider.to_owned(), reasons: inspection.reasons });
+        }
+        let compile_error = |reason: String| LoadError::Compile { provider: provider.to_owned(), reason };
+        let component = self
+            .compile(inspection.digest.clone(), bytes.to_vec())
+            .await
+            .map_err(|error| compile_error(format!("{error:#}")))?;
+        let guest = self
+            .link(&component, &inspection.capabilities, !inspection.stubbed.is_empty())
+            .map_err(|error| compile_error(format!("{error:#}")))?;
+        Ok((inspection, guest))
+    }
+
+    /// Compiling takes a processor for a while: it is done beside the runtime's workers.
+    async fn compile(&self, digest: String, bytes: Vec<u8>) -> wasmtime::Result<Component> {
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        tokio::task::spawn_blocking(move || match cache {
+            Some(cache) => cache.load_or_compile(&engine, &digest, &bytes),
+            None => Component::new(&engine, &bytes),
+        })
+        .await?
+    }
+
+    fn link(&self, component: &Component, capabilities: &[Capability], stub: bool) -> wasmtime::Result<Guest> {
+        if !stub {
+            return Guest::new(&self.linker, component, capabilities);
+        }
+        let mut linker = Linker::clone(&self.linker);
+        linker.define_unknown_imports_as_traps(component)?;
+        Guest::new(&linker, component, capabilities)
+    }
+
+    /// Asks a component for its manifest. The instance holds no settings, no HTTP and no storage.
+    async fn ask(&self, provider: &str, guest: &Guest, memory: usize) -> Result<Manifest, LoadError> {
+        let failed = |reason: String| LoadError::Describe { provider: provider.to_owned(), reason };
+        let grants = Grants { provider: provider.into(), config: BTreeMap::new(), memory, http: None, storage: None };
+        match timeout(DESCRIBE_TIMEOUT, guest.describe(&grants)).await {
+            Ok(Ok(manifest)) => Ok(manifest),
+            Ok(Err(error)) => Err(failed(format!("{error:#}"))),
+            Err(_) => Err(failed(format!("it took longer than {DESCRIBE_TIMEOUT:?}"))),
+        }
+    }
+
+    fn lend_http(&self, spec: &ProviderSpec, manifest: &Manifest) -> Result<LentHttp, LoadError> {
+        let origins = effective_origins(spec, manifest)?;
+        let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
+        let settings = PoolSettings { config: spec.pool.clone(), address_filter: Some(filter) };
+        let pool = self
+            .pools
+            .pool(&spec.name, settings)
+            .map_err(|source| LoadError::Pool { provider: spec.name.clone(), source })?;
+        Ok(LentHttp {
+            provider: spec.name.as_str().into(),
+            pool,
+            egress: Egress::new(origins),
+            secrets: Secrets::new(spec.secrets.clone()),
+            operations: spec.operations.clone(),
+            max_request_bytes: spec.limits.max_request_bytes,
+            denied: Default::default(),
+        })
+    }
+}
+
+/// Allowed is what the manifest asks for and the operator grants: without a grant of his own, the operator grants
+/// what the manifest asks for, which follows the `base_url` he sets.
+fn effective_origins(spec: &ProviderSpec, manifest: &Manifest) -> Result<Vec<Origin>, LoadError> {
+    let parse = |text: &str| {
+        text.parse::<Origin>().map_err(|source| LoadError::Origin { provider: spec.name.clone(), source })
+    };
+    let mut asked = Vec::new();
+    for origin in &manifest.origins {
+        match origin {
+            metadata::Origin::Fixed(text) => asked.push(parse(text)?),
+            metadata::Origin::OfSetting(name) => {
+                let default = || manifest.settings.iter().find(|setting| setting.name == *name)?.default.as_deref();
+                if let Some(text) = spec.config.get(name).map(String::as_str).or_else(default) {
+                    asked.push(parse(text)?);
+                }
+            }
+        }
+    }
+    if let Some(granted) = &spec.egress.allow {
+        asked.retain(|origin| granted.contains(origin));
+    }
+    Ok(asked)
+}
+
+fn check_settings(spec: &ProviderSpec, manifest: &Manifest) -> Result<(), LoadError> {
+    let known = |key: &String| manifest.settings.iter().any(|setting| setting.name == *key);
+    match spec.config.keys().find(|key| !known(key)) {
+        None => Ok(()),
+        Some(setting) => {
+            let names: Vec<&str> = manifest.settings.iter().map(|setting| setting.name.as_str()).collect();
+            Err(LoadError::UnknownSetting {
+                provider: spec.name.clone(),
+                setting: setting.clone(),
+                known: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+            })
+        }
+    }
+}
+
+fn check_secrets(spec: &ProviderSpec, manifest: &Manifest) -> Result<(), LoadError> {
+    match manifest.secrets.iter().find(|secret| secret.required && !spec.secrets.contains_key(&secret.name)) {
+        None => Ok(()),
+        Some(secret) => Err(LoadError::MissingSecret {
+            provider: spec.name.clone(),
+            secret: secret.name.clone(),
+            description: secret.description.clone(),
+        }),
+    }
+}
+
+async fn open_storage(spec: &ProviderSpec, manifest: &Manifest) -> Result<Option<Storage>, LoadError> {
+    if !manifest.stateful {
+        return Ok(None);
+    }
+    let file = spec.storage.clone().ok_or_else(|| LoadError::NoStorage { provider: spec.name.clone() })?;
+    let failed = |reason: String| LoadError::Storage { provider: spec.name.clone(), file: file.clone(), reason };
+    let path = file.clone();
+    tokio::task::spawn_blocking(move || Storage::open(&path))
+        .await
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(failed)
+        .map(Some)
+}

@@ -1,0 +1,96 @@
+//! What an operator grants to one provider.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use weir_pool::{PoolConfig, Timeouts};
+
+use crate::component::inspect::WasiMode;
+use crate::origin::Origin;
+
+/// A component, and all it is given.
+#[derive(Debug)]
+pub struct ProviderSpec {
+    /// The provider's name; its pool's too.
+    pub name: String,
+    /// The component's bytes.
+    pub component: Cow<'static, [u8]>,
+    /// How imports of WASI beyond the closed set are met.
+    pub wasi: WasiMode,
+    /// Settings that are no secrets, as the component reads them.
+    pub config: BTreeMap<String, String>,
+    /// Secrets by name. The component can name them and never read them.
+    pub secrets: BTreeMap<String, SecretString>,
+    /// The pool that carries its requests.
+    pub pool: PoolConfig,
+    /// Time-outs by operation, over the pool's own.
+    pub operations: BTreeMap<String, Timeouts>,
+    /// Where its requests may go.
+    pub egress: EgressGrant,
+    /// What it may use up.
+    pub limits: Limits,
+    /// The file a stateful provider keeps its data in. None grants no storage.
+    pub storage: Option<PathBuf>,
+}
+
+/// Where a provider's requests may go.
+#[derive(Debug, Clone, Default)]
+pub struct EgressGrant {
+    /// Origins. None grants those the component's manifest asks for, which follow its `base_url`.
+    pub allow: Option<Vec<Origin>>,
+    /// Networks that are otherwise refused (private, loopback, link-local, …).
+    pub allow_private: Vec<IpNet>,
+}
+
+/// What happens to an instance after its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Kept for another call.
+    #[default]
+    Reuse,
+    /// Dropped: every call gets a fresh one.
+    Call,
+    /// Kept for good; there is but one.
+    Resident,
+}
+
+/// What a provider's component may use up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Linear memory of one instance, in bytes.
+    pub memory: usize,
+    /// Processor time of one call.
+    pub cpu_time: Duration,
+    /// Wall time of one call, waiting for an instance included.
+    pub call_timeout: Duration,
+    /// Instances at once, so calls at once.
+    pub max_instances: usize,
+    /// Calls after which an instance is replaced.
+    pub max_calls: u64,
+    /// What happens to an instance after its call.
+    pub isolation: Isolation,
+    /// Bytes of one HTTP request's body.
+    pub max_request_bytes: usize,
+    /// HTTP requests of one call in flight at once.
+    pub max_concurrent_requests: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory: 64 << 20,
+            cpu_time: Duration::from_secs(2),
+            call_timeout: Duration::from_secs(120),
+            max_instances: 64,
+            max_calls: 10_000,
+            isolation: Isolation::default(),
+            // Qdrant's limit, the largest among the bundled providers.
+            max_request_bytes: 32 << 20,
+            max_concurrent_requests: 32,
+        }
+    }
+}

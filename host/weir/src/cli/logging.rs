@@ -1,0 +1,39 @@
+//! Logs, on standard error.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Color, Global};
+
+/// Starts logging. `RUST_LOG` says what in detail; else `-v` and `-q` do, from the `usual` level up or down.
+pub fn log_to_stderr(global: &Global, usual: &str) {
+    const LEVELS: [&str; 4] = ["warn", "info", "debug", "trace"];
+    let start = LEVELS.iter().position(|level| *level == usual).unwrap_or_default();
+    let raised = LEVELS
+        .get(start + usize::from(global.verbose))
+        .copied()
+        .unwrap_or("trace");
+    let level = if global.quiet { "error" } else { raised };
+    // Libraries speak up only at the last stage; what they tell is rarely about the user's doing.
+    let libraries = if level == "trace" { "debug" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(format!(
+            "{libraries},weir={level},weir_runtime={level},weir_pool={level}"
+        ))
+    });
+    let colored = match global.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colored)
+        .finish();
+    // It fails only where a subscriber is set already, which then serves.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

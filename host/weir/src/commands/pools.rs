@@ -1,0 +1,188 @@
+//! `weir pools`: the pools of a running server, asked for over a pool of our own.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::BodyExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
+use url::Url;
+use weir_pool::{Pool, PoolConfig, PoolManager, SendOptions};
+
+use crate::cli::{Context, UsageError};
+use crate::table;
+
+/// Between two looks with `--watch`.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What `weir pools` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The server [default: the configured listen address].
+    #[arg(long)]
+    url: Option<Url>,
+    /// Look again every second, until interrupted.
+    #[arg(long)]
+    watch: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let server = server(args, context)?;
+    let pools = PoolManager::new()?;
+    context.owns(&pools);
+    let pool = pools.pool("weir", PoolConfig::default().into())?;
+    loop {
+        let answer = server.pools(&pool).await?;
+        if args.watch && !context.output.is_json() {
+            context.output.clear()?;
+        }
+        if context.output.is_json() {
+            context.output.json_line(&answer)?;
+        } else {
+            context.output.text(&rows(&answer)?)?;
+        }
+        if !args.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+struct Server {
+    url: String,
+    key: Option<SecretString>,
+}
+
+fn server(args: &Args, context: &Context) -> anyhow::Result<Server> {
+    // Another machine's server is not ours to have settings for.
+    if let Some(url) = &args.url {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(UsageError(format!("--url takes an http or https address, not `{url}`")).into());
+        }
+        let key = context.environment().get("WEIR_API_KEY").map(SecretString::from);
+        return Ok(Server {
+            url: format!("{}/v1/pools", url.as_str().trim_end_matches('/')),
+            key,
+        });
+    }
+    let config = context.config()?;
+    let key = config
+        .config
+        .server
+        .api_keys
+        .first()
+        .map(|source| source.read(&config.environment));
+    let key = key.transpose().context("the server's key")?;
+    Ok(Server {
+        url: format!("http://{}/v1/pools", config.config.server.address()),
+        key,
+    })
+}
+
+impl Server {
+    async fn pools(&self, pool: &Pool) -> anyhow::Result<Value> {
+        let mut request = Request::get(&self.url);
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()));
+        }
+        let request = request
+            .body(Bytes::new())
+            .map_err(|error| UsageError(format!("{}: {error}", self.url)))?;
+        let response = pool
+            .send(request, SendOptions::default())
+            .await
+            .with_context(|| format!("no answer from {} (is `weir serve` running there?)", self.url))?;
+        let status = response.status();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .context("the answer broke off")?
+            .to_bytes();
+        if !status.is_success() {
+            let said = serde_json::from_slice::<Value>(&body).ok();
+            let said = said
+                .as_ref()
+                .and_then(|body| body.pointer("/error/message")?.as_str())
+                .unwrap_or("no reason given");
+            bail!("{} answered {status}: {said}", self.url);
+        }
+        serde_json::from_slice(&body).with_context(|| format!("{} did not answer with JSON", self.url))
+    }
+}
+
+/// A pool a row.
+fn rows(answer: &Value) -> anyhow::Result<String> {
+    let pools: &Map<String, Value> = answer["pools"]
+        .as_object()
+        .ok_or_else(|| anyhow!("the server's answer has no `pools`"))?;
+    if pools.is_empty() {
+        return Ok("no provider has a pool yet".to_owned());
+    }
+    let headings = [
+        "pool",
+        "active",
+        "idle",
+        "connecting",
+        "waiting",
+        "max",
+        "requests",
+        "reused",
+        "opened",
+        "exhausted",
+        "timeouts",
+    ];
+    let number = |pool: &Value, name: &str| match &pool[name] {
+        Value::Number(number) => number.to_string(),
+        _ => "-".to_owned(),
+    };
+    let rows = pools.iter().map(|(name, pool)| {
+        let timeouts: u64 = pool["timeouts"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, count)| count.as_u64())
+            .sum();
+        let mut row = vec![name.clone()];
+        row.extend(
+            [
+                "active",
+                "idle",
+                "connecting",
+                "waiting",
+                "max_connections",
+                "total_requests",
+                "reused_requests",
+                "connections_opened",
+                "pool_exhaustions",
+            ]
+            .map(|field| number(pool, field)),
+        );
+        row.push(timeouts.to_string());
+        row
+    });
+    Ok(table::render(&headings, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pool_is_a_row() {
+        let answer = json!({"pools": {"voyage": {
+            "active": 3, "idle": 2, "connecting": 0, "waiting": 1, "max_connections": 50, "total_requests": 77,
+            "reused_requests": 70, "connections_opened": 7, "pool_exhaustions": 0, "timeouts": {"read": 2, "pool": 1},
+        }}});
+        assert_eq!(
+            rows(&answer).unwrap(),
+            "POOL    ACTIVE  IDLE  CONNECTING  WAITING  MAX  REQUESTS  REUSED  OPENED  EXHAUSTED  TIMEOUTS\n\
+             voyage  3       2     0           1        50   77        70      7       0          3"
+        );
+        assert!(rows(&json!({})).is_err());
+    }
+}

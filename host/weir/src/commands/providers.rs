@@ -1,0 +1,80 @@
+//! `weir providers`: what is configured, and how far it is.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::inventory::{self, ProviderSummary};
+use crate::table;
+
+/// What `weir providers` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The bundled components too that are not configured.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let host = context.host().await?;
+    let failures: BTreeMap<String, String> = host
+        .load_all()
+        .await
+        .into_iter()
+        .filter_map(|(name, result)| Some((name.to_owned(), result.err()?.to_string())))
+        .collect();
+    let mut summaries = inventory::configured(&host, &failures).await;
+    if args.all {
+        summaries.extend(inventory::unconfigured(&host));
+    }
+    if context.output.is_json() {
+        return Ok(context.output.json(&json!({ "providers": summaries }))?);
+    }
+    let headings = [
+        "provider",
+        "component",
+        "digest",
+        "capabilities",
+        "pooled http",
+        "pool",
+        "state",
+    ];
+    context
+        .output
+        .text(&table::render(&headings, summaries.iter().map(row)))?;
+    for summary in &summaries {
+        if let Some(reason) = &summary.reason {
+            context.output.text(&format!("\n{}: {reason}", summary.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn row(summary: &ProviderSummary) -> Vec<String> {
+    // Enough of the digest to tell components apart; `--json` has the whole.
+    const DIGEST_LENGTH: usize = "blake3:".len() + 12;
+    let digest: String = summary
+        .digest
+        .iter()
+        .flat_map(|digest| digest.chars())
+        .take(DIGEST_LENGTH)
+        .collect();
+    let pool = summary.http_pool.as_ref().map(|pool| {
+        format!(
+            "{} connections, {} kept {}s",
+            pool.max_connections,
+            pool.max_keepalive_connections,
+            pool.keepalive_expiry.0.as_secs_f64()
+        )
+    });
+    vec![
+        summary.name.clone(),
+        summary.component.clone(),
+        digest,
+        summary.capabilities.join(", "),
+        if summary.uses_pooled_http { "yes" } else { "no" }.to_owned(),
+        pool.unwrap_or_else(|| "-".to_owned()),
+        summary.state.as_str().to_owned(),
+    ]
+}

@@ -1,0 +1,136 @@
+//! Where secrets are kept: an environment variable or a file, never the configuration itself.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::environment::Environment;
+
+/// Where one secret is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretSource {
+    /// In this environment variable.
+    Env(String),
+    /// In this file; a line break at its end is left out.
+    File(PathBuf),
+}
+
+/// A secret that is not where it is said to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The variable is not set, or empty.
+    #[error("the environment variable {0} is not set")]
+    NotSet(String),
+    /// The file can't be read.
+    #[error("can't read {}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why, in the system's words.
+        reason: String,
+    },
+    /// The file holds nothing.
+    #[error("{} is empty", .0.display())]
+    Empty(PathBuf),
+}
+
+impl SecretSource {
+    /// The secret itself.
+    pub fn read(&self, environment: &Environment) -> Result<SecretString, SecretError> {
+        match self {
+            SecretSource::Env(name) => environment
+                .get(name)
+                .map(SecretString::from)
+                .ok_or_else(|| SecretError::NotSet(name.clone())),
+            SecretSource::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                })?;
+                let secret = text.trim_end_matches(['\r', '\n']);
+                if secret.is_empty() {
+                    Err(SecretError::Empty(path.clone()))
+                } else {
+                    Ok(SecretString::from(secret))
+                }
+            }
+        }
+    }
+}
+
+/// As a configuration says it.
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretSource::Env(name) => write!(f, "{{ env = {name:?} }}"),
+            SecretSource::File(path) => write!(f, "{{ file = {:?} }}", path.display().to_string()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SourceVisitor;
+
+        impl<'de> Visitor<'de> for SourceVisitor {
+            type Value = SecretSource;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{ env = \"NAME\" } or { file = \"PATH\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
+                Err(E::custom(
+                    "a secret is not written into the configuration; say where it is kept, with \
+                     { env = \"NAME\" } or { file = \"PATH\" }",
+                ))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
+                const KEYS: &[&str] = &["env", "file"];
+                let mut source = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    let next = match key.as_str() {
+                        "env" => SecretSource::Env(map.next_value()?),
+                        "file" => SecretSource::File(map.next_value()?),
+                        other => return Err(de::Error::unknown_field(other, KEYS)),
+                    };
+                    if source.replace(next).is_some() {
+                        return Err(de::Error::custom("expected either `env` or `file`, found both"));
+                    }
+                }
+                source.ok_or_else(|| de::Error::custom("expected { env = \"NAME\" } or { file = \"PATH\" }"))
+            }
+        }
+
+        deserializer.deserialize_any(SourceVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_file_loses_the_line_break_at_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "pa-1 \n").unwrap();
+        let secret = SecretSource::File(path).read(&Environment::default()).unwrap();
+        assert_eq!(secret.expose_secret(), "pa-1 ");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let environment = Environment::from_iter([("EMPTY", "")]);
+        let error = SecretSource::Env("EMPTY".into()).read(&environment).unwrap_err();
+        assert_eq!(error.to_string(), "the environment variable EMPTY is not set");
+    }
+}

@@ -1,0 +1,392 @@
+//! The settings of `weir.toml`, typed.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use weir_runtime::Origin;
+
+use super::secrets::SecretSource;
+use super::units::{ByteSize, ListenAddress, Network, Parsed, Seconds, SettingText, optional_timeout, timeout};
+
+/// Everything an operator can set.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "weir.toml")]
+pub struct Config {
+    /// Where `memory` and the index keep their files.
+    pub data_dir: PathBuf,
+    /// Where compiled components are kept.
+    pub cache_dir: PathBuf,
+    /// The HTTP API.
+    pub server: Server,
+    /// Connection pools: what holds for every provider.
+    pub http_pool: HttpPool,
+    /// The providers by name. A preset's name needs nothing more.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// What a plain model name means.
+    pub routes: Routes,
+    /// What `weir index` and `weir search` use.
+    pub index: Index,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: PathBuf::from("."),
+            cache_dir: PathBuf::from("."),
+            server: Server::default(),
+            http_pool: HttpPool::default(),
+            providers: BTreeMap::new(),
+            routes: Routes::default(),
+            index: Index::default(),
+        }
+    }
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port. Without `api_keys`, a loopback address.
+    pub listen: Parsed<ListenAddress>,
+    /// The keys that callers may show. None: no authentication.
+    pub api_keys: Vec<SecretSource>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 8787));
+        Server {
+            listen: Parsed(ListenAddress(loopback)),
+            api_keys: Vec::new(),
+        }
+    }
+}
+
+impl Server {
+    /// The address and port to listen on.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.listen.0.0
+    }
+}
+
+/// A connection pool. Durations are seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpPool {
+    /// Whether connections are kept at all; if not, each request opens its own, under the same limits.
+    pub enabled: bool,
+    /// Most sockets open at once, those being opened included.
+    pub max_connections: NonZeroUsize,
+    /// Most idle connections kept open.
+    pub max_keepalive_connections: usize,
+    /// How long an idle connection is kept.
+    pub keepalive_expiry: Seconds,
+    /// For name resolution, TCP and TLS together.
+    #[serde(deserialize_with = "timeout")]
+    pub connect_timeout: Seconds,
+    /// To the first byte of the answer, and between two pieces of it.
+    #[serde(deserialize_with = "timeout")]
+    pub read_timeout: Seconds,
+    /// Without progress while the request is written.
+    #[serde(deserialize_with = "timeout")]
+    pub write_timeout: Seconds,
+    /// Until a connection is granted.
+    #[serde(deserialize_with = "timeout")]
+    pub pool_timeout: Seconds,
+    /// Whether HTTP/2 is offered.
+    pub enable_http2: bool,
+    /// Most requests waiting for a connection; the next one fails at once.
+    pub max_waiters: usize,
+    /// Older connections are not used again. Off where not given.
+    #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
+    pub max_connection_age: Option<Seconds>,
+    /// From the request's start to its answer's last byte. Off where not given.
+    #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
+    pub total_timeout: Option<Seconds>,
+    /// Longest answer taken.
+    pub max_response_bytes: ByteSize,
+    /// Largest head of an answer taken.
+    pub max_response_header_bytes: ByteSize,
+}
+
+impl Default for HttpPool {
+    fn default() -> Self {
+        weir_pool::PoolConfig::default().into()
+    }
+}
+
+impl From<weir_pool::PoolConfig> for HttpPool {
+    fn from(pool: weir_pool::PoolConfig) -> Self {
+        HttpPool {
+            enabled: pool.enabled,
+            max_connections: pool.max_connections,
+            max_keepalive_connections: pool.max_keepalive_connections,
+            keepalive_expiry: Seconds(pool.keepalive_expiry),
+            connect_timeout: Seconds(pool.connect_timeout),
+            read_timeout: Seconds(pool.read_timeout),
+            write_timeout: Seconds(pool.write_timeout),
+            pool_timeout: Seconds(pool.pool_timeout),
+            enable_http2: pool.enable_http2,
+            max_waiters: pool.max_waiters,
+            max_connection_age: pool.max_connection_age.map(Seconds),
+            total_timeout: pool.total_timeout.map(Seconds),
+            max_response_bytes: ByteSize(pool.max_response_bytes),
+            max_response_header_bytes: ByteSize(pool.max_response_header_bytes as u64),
+        }
+    }
+}
+
+impl From<&HttpPool> for weir_pool::PoolConfig {
+    fn from(pool: &HttpPool) -> Self {
+        weir_pool::PoolConfig {
+            enabled: pool.enabled,
+            max_connections: pool.max_connections,
+            max_keepalive_connections: pool.max_keepalive_connections,
+            keepalive_expiry: pool.keepalive_expiry.0,
+            connect_timeout: pool.connect_timeout.0,
+            read_timeout: pool.read_timeout.0,
+            write_timeout: pool.write_timeout.0,
+            pool_timeout: pool.pool_timeout.0,
+            enable_http2: pool.enable_http2,
+            max_waiters: pool.max_waiters,
+            max_connection_age: pool.max_connection_age.map(|age| age.0),
+            total_timeout: pool.total_timeout.map(|timeout| timeout.0),
+            max_response_bytes: pool.max_response_bytes.0,
+            max_response_header_bytes: bytes(pool.max_response_header_bytes),
+        }
+    }
+}
+
+/// One provider: a component, and what it is granted.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderConfig {
+    /// A bundled component's or a preset's name, or the path of a `.wasm` file. A preset's own name needs none.
+    #[serde(default)]
+    pub component: String,
+    /// What becomes of WASI imports that are not lent.
+    #[serde(default)]
+    pub wasi: Wasi,
+    /// The component's own settings (see `weir inspect`).
+    #[serde(default)]
+    pub config: BTreeMap<String, SettingText>,
+    /// The component's secrets by name, and where each is kept.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Overrides of `[http_pool]`.
+    #[serde(default)]
+    pub http_pool: HttpPool,
+    /// Overrides of time-outs, by operation.
+    #[serde(default)]
+    pub operations: BTreeMap<String, OperationTimeouts>,
+    /// Where its requests may go.
+    #[serde(default)]
+    pub egress: Egress,
+    /// What it may use up.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What becomes of imports of WASI that a component may not use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Wasi {
+    /// The component is refused.
+    #[default]
+    Closed,
+    /// Each is linked to a trap.
+    Stub,
+}
+
+/// Time-outs of one operation, in seconds. What is not given is the pool's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperationTimeouts {
+    /// For name resolution, TCP and TLS together.
+    #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<Seconds>,
+    /// To the first byte of the answer, and between two pieces of it.
+    #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
+    pub read_timeout: Option<Seconds>,
+    /// Without progress while the request is written.
+    #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
+    pub write_timeout: Option<Seconds>,
+    /// Until a connection is granted.
+    #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
+    pub pool_timeout: Option<Seconds>,
+    /// From the request's start to its answer's last byte.
+    #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
+    pub total_timeout: Option<Seconds>,
+}
+
+impl From<&OperationTimeouts> for weir_pool::Timeouts {
+    fn from(timeouts: &OperationTimeouts) -> Self {
+        let duration = |seconds: Option<Seconds>| -> Option<Duration> { seconds.map(|seconds| seconds.0) };
+        weir_pool::Timeouts {
+            pool: duration(timeouts.pool_timeout),
+            connect: duration(timeouts.connect_timeout),
+            write: duration(timeouts.write_timeout),
+            first_byte: duration(timeouts.read_timeout),
+            read: duration(timeouts.read_timeout),
+            total: duration(timeouts.total_timeout),
+        }
+    }
+}
+
+/// Where a provider's requests may go.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Egress {
+    /// Origins such as `https://api.example.com`. Where not given: those the component asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Parsed<Origin>>>,
+    /// Networks that are otherwise refused: loopback, private, link-local.
+    pub allow_private: Vec<Parsed<Network>>,
+}
+
+/// What a provider may use up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of one instance.
+    pub memory: ByteSize,
+    /// Processor time of one call, in seconds.
+    #[serde(deserialize_with = "timeout")]
+    pub cpu_time: Seconds,
+    /// Wall time of one call, in seconds.
+    #[serde(deserialize_with = "timeout")]
+    pub call_timeout: Seconds,
+    /// Instances at once, so calls at once.
+    pub max_instances: NonZeroUsize,
+    /// Calls after which an instance is replaced.
+    pub max_calls: NonZeroUsize,
+    /// What happens to an instance after a call.
+    pub isolation: Isolation,
+    /// Longest body of a request.
+    pub max_request_bytes: ByteSize,
+    /// Requests of one call in flight at once.
+    pub max_concurrent_requests: NonZeroUsize,
+}
+
+/// What happens to an instance after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// It is kept for another call.
+    #[default]
+    Reuse,
+    /// It is dropped.
+    Call,
+    /// It is kept for good, the only one, and has a file to keep its data in.
+    Resident,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let limits = weir_runtime::Limits::default();
+        let number = |number: u64| NonZeroUsize::new(usize::try_from(number).unwrap_or(usize::MAX));
+        Limits {
+            memory: ByteSize(limits.memory as u64),
+            cpu_time: Seconds(limits.cpu_time),
+            call_timeout: Seconds(limits.call_timeout),
+            max_instances: NonZeroUsize::new(limits.max_instances).unwrap_or(NonZeroUsize::MIN),
+            max_calls: number(limits.max_calls).unwrap_or(NonZeroUsize::MIN),
+            isolation: Isolation::default(),
+            max_request_bytes: ByteSize(limits.max_request_bytes as u64),
+            max_concurrent_requests: NonZeroUsize::new(limits.max_concurrent_requests).unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+impl From<&Limits> for weir_runtime::Limits {
+    fn from(limits: &Limits) -> Self {
+        weir_runtime::Limits {
+            memory: bytes(limits.memory),
+            cpu_time: limits.cpu_time.0,
+            call_timeout: limits.call_timeout.0,
+            max_instances: limits.max_instances.get(),
+            max_calls: limits.max_calls.get() as u64,
+            isolation: match limits.isolation {
+                Isolation::Reuse => weir_runtime::Isolation::Reuse,
+                Isolation::Call => weir_runtime::Isolation::Call,
+                Isolation::Resident => weir_runtime::Isolation::Resident,
+            },
+            max_request_bytes: bytes(limits.max_request_bytes),
+            max_concurrent_requests: limits.max_concurrent_requests.get(),
+        }
+    }
+}
+
+/// What a plain model name means: providers to try in turn, each `PROVIDER` or `PROVIDER/MODEL`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routes {
+    /// For embeddings.
+    pub embeddings: BTreeMap<String, Vec<String>>,
+    /// For reranking.
+    pub rerank: BTreeMap<String, Vec<String>>,
+    /// For conversations.
+    pub chat: BTreeMap<String, Vec<String>>,
+}
+
+impl Routes {
+    /// Every route: its table's name, its own, and its targets.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &str, &[String])> {
+        [
+            ("embeddings", &self.embeddings),
+            ("rerank", &self.rerank),
+            ("chat", &self.chat),
+        ]
+        .into_iter()
+        .flat_map(|(table, routes)| {
+            routes
+                .iter()
+                .map(move |(name, targets)| (table, name.as_str(), targets.as_slice()))
+        })
+    }
+}
+
+/// What `weir index` and `weir search` use, by the providers' names.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Index {
+    /// Makes the dense vectors.
+    pub embedding: String,
+    /// Makes the sparse vectors; `none` for dense ones alone.
+    #[serde(deserialize_with = "name_or_none")]
+    pub sparse_embedding: Option<String>,
+    /// Keeps the vectors.
+    pub store: String,
+    /// Puts the hits in order; `none` leaves them in the store's.
+    #[serde(deserialize_with = "name_or_none", skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<String>,
+    /// The collection. Where not given, it is named after the indexed folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Index {
+            embedding: "local".to_owned(),
+            sparse_embedding: Some("local".to_owned()),
+            store: "memory".to_owned(),
+            rerank: None,
+            collection: None,
+        }
+    }
+}
+
+fn name_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(Some(name).filter(|name| name != "none"))
+}
+
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}

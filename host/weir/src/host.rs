@@ -1,0 +1,506 @@
+//! The configured providers over one runtime. Each is loaded when it is first asked for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+use weir_pool::{PoolManager, TlsError};
+use weir_runtime::{
+    EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeError, RuntimeOptions, WasiMode, metadata,
+};
+
+use crate::config::settings::{Isolation, Wasi};
+use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, SecretError, SecretSource};
+use crate::{bundled, presets, suggest};
+
+/// The one secret that most adapters have.
+const API_KEY: &str = "api_key";
+
+/// The setting of adapters that can do without a key.
+const AUTH: &str = "auth";
+
+/// How long an idle pool's connections are given to end when the host is closed.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The configured providers.
+pub struct Host {
+    config: EffectiveConfig,
+    runtime: Runtime,
+    providers: BTreeMap<String, OnceCell<Provider>>,
+}
+
+/// The host, or one of its providers, can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// No root certificates, so no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The WebAssembly engine did not start.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// No provider has this name.
+    #[error("there is no provider `{name}`{suggestion}{hint}")]
+    UnknownProvider {
+        /// The name.
+        name: String,
+        /// The end of the sentence: what was perhaps meant, or what there is.
+        suggestion: String,
+        /// What to do, where a preset has the name.
+        hint: String,
+    },
+    /// The component's file can't be read.
+    #[error("provider `{provider}`: can't read the component {}: {reason}", path.display())]
+    Component {
+        /// The provider.
+        provider: String,
+        /// The file.
+        path: PathBuf,
+        /// Why, in the system's words.
+        reason: String,
+    },
+    /// The program was built without the component.
+    #[error(
+        "provider `{provider}`: this program was built without the component `{component}`; run `just build-guests` and \
+         build again, or name a file with `component = \"./{component}.wasm\"` under [providers.{provider}]"
+    )]
+    NotBundled {
+        /// The provider.
+        provider: String,
+        /// The component.
+        component: String,
+    },
+    /// A secret is not where the configuration says.
+    #[error("provider `{provider}`: the secret `{secret}` is missing: {source}")]
+    SecretNotFound {
+        /// The provider.
+        provider: String,
+        /// The secret's name.
+        secret: String,
+        /// What is wrong.
+        source: SecretError,
+    },
+    /// A secret that the component requires was not configured.
+    #[error("provider `{provider}` needs the secret `{secret}`: {advice}")]
+    MissingSecret {
+        /// The provider.
+        provider: String,
+        /// The secret's name.
+        secret: String,
+        /// How to give it.
+        advice: String,
+    },
+    /// The data folder can't be made.
+    #[error("provider `{provider}`: can't make the folder {}: {reason}", folder.display())]
+    DataDir {
+        /// The provider that needs it.
+        provider: String,
+        /// The folder.
+        folder: PathBuf,
+        /// Why, in the system's words.
+        reason: String,
+    },
+    /// The component was not admitted, or can't be given what it needs.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+impl HostError {
+    /// Whether the configuration or the command is to blame, rather than the machine or the component.
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            HostError::UnknownProvider { .. }
+                | HostError::SecretNotFound { .. }
+                | HostError::MissingSecret { .. }
+                | HostError::NotBundled { .. }
+                | HostError::Load(LoadError::UnknownSetting { .. } | LoadError::Origin { .. })
+        )
+    }
+
+    /// The provider that can't be used.
+    pub fn provider(&self) -> Option<&str> {
+        match self {
+            HostError::UnknownProvider { name: provider, .. }
+            | HostError::Component { provider, .. }
+            | HostError::NotBundled { provider, .. }
+            | HostError::SecretNotFound { provider, .. }
+            | HostError::MissingSecret { provider, .. }
+            | HostError::DataDir { provider, .. }
+            | HostError::Load(
+                LoadError::NotAdmitted { provider, .. }
+                | LoadError::Compile { provider, .. }
+                | LoadError::Describe { provider, .. }
+                | LoadError::MissingSecret { provider, .. }
+                | LoadError::UnknownSetting { provider, .. }
+                | LoadError::Origin { provider, .. }
+                | LoadError::NoStorage { provider }
+                | LoadError::Storage { provider, .. }
+                | LoadError::Pool { provider, .. },
+            ) => Some(provider),
+            HostError::Tls(_) | HostError::Runtime(_) => None,
+        }
+    }
+
+    /// The error's public name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            HostError::UnknownProvider { .. } => "not-found",
+            HostError::Load(_) | HostError::Component { .. } => "load",
+            _ if self.is_configuration() => "configuration",
+            _ => "host",
+        }
+    }
+}
+
+impl Host {
+    /// Starts the runtime. Loads nothing yet. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// Where there are no root certificates, or the engine can't start.
+    pub async fn open(config: EffectiveConfig) -> Result<Host, HostError> {
+        let pools = PoolManager::new()?;
+        let cache_dir = Some(config.config.cache_dir.clone());
+        let runtime = Runtime::new(RuntimeOptions { cache_dir, pools })?;
+        let providers = config
+            .config
+            .providers
+            .keys()
+            .map(|name| (name.clone(), OnceCell::new()))
+            .collect();
+        Ok(Host {
+            config,
+            runtime,
+            providers,
+        })
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Config {
+        &self.config.config
+    }
+
+    /// The settings with their origins.
+    pub fn effective_config(&self) -> &EffectiveConfig {
+        &self.config
+    }
+
+    /// The runtime that the providers share.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The providers' names, loaded or not.
+    pub fn provider_names(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(String::as_str)
+    }
+
+    /// Where `memory` and the index keep files.
+    pub fn data_dir(&self) -> &Path {
+        &self.config.config.data_dir
+    }
+
+    /// The provider of this name. Loads it the first time; a failure is tried again the next time.
+    ///
+    /// # Errors
+    /// One that names the provider, and what is missing or wrong.
+    pub async fn provider(&self, name: &str) -> Result<Provider, HostError> {
+        let (Some(cell), Some(config)) = (self.providers.get(name), self.config.config.providers.get(name)) else {
+            return Err(self.unknown(name));
+        };
+        cell.get_or_try_init(|| self.load(name, config)).await.cloned()
+    }
+
+    /// Loads every provider, side by side, and tells how each fared.
+    pub async fn load_all(&self) -> Vec<(&str, Result<Provider, HostError>)> {
+        let loads = self
+            .provider_names()
+            .map(async |name| (name, self.provider(name).await));
+        futures::future::join_all(loads).await
+    }
+
+    /// The providers that are loaded.
+    pub fn loaded(&self) -> Vec<Provider> {
+        self.providers.values().filter_map(OnceCell::get).cloned().collect()
+    }
+
+    /// The keys that callers of the server may show.
+    ///
+    /// # Errors
+    /// Where one is not where the configuration says.
+    pub fn api_keys(&self) -> Result<Vec<SecretString>, SecretError> {
+        self.config()
+            .server
+            .api_keys
+            .iter()
+            .map(|source| source.read(&self.config.environment))
+            .collect()
+    }
+
+    /// A configured provider's component.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or the program was built without it.
+    pub async fn component(&self, name: &str) -> Result<Cow<'static, [u8]>, HostError> {
+        let config = self
+            .config
+            .config
+            .providers
+            .get(name)
+            .ok_or_else(|| self.unknown(name))?;
+        match ComponentSource::of(&config.component) {
+            ComponentSource::Bundled(component) => bundled::find(&component)
+                .map(|bundled| Cow::Borrowed(bundled.bytes))
+                .ok_or_else(|| HostError::NotBundled {
+                    provider: name.to_owned(),
+                    component,
+                }),
+            ComponentSource::File(path) => match tokio::fs::read(&path).await {
+                Ok(bytes) => Ok(Cow::Owned(bytes)),
+                Err(error) => Err(HostError::Component {
+                    provider: name.to_owned(),
+                    path,
+                    reason: error.to_string(),
+                }),
+            },
+        }
+    }
+
+    /// Closes the pools; requests in flight get a moment to finish.
+    pub async fn close(&self) {
+        self.runtime.pools().close_all(CLOSE_DEADLINE).await;
+    }
+
+    fn unknown(&self, name: &str) -> HostError {
+        let names: Vec<&str> = self.provider_names().collect();
+        match presets::find(name) {
+            Some(preset) => HostError::UnknownProvider {
+                name: name.to_owned(),
+                suggestion: " in this configuration".to_owned(),
+                hint: format!("; {}", how_to_add(preset, self.config.lists_providers)),
+            },
+            None => HostError::UnknownProvider {
+                name: name.to_owned(),
+                suggestion: suggest::ending(name, &names),
+                hint: String::new(),
+            },
+        }
+    }
+
+    async fn load(&self, name: &str, config: &ProviderConfig) -> Result<Provider, HostError> {
+        let component = self.component(name).await?;
+        let wasi = wasi_mode(config.wasi);
+        let secrets = self.secrets(name, config)?;
+        let mut settings: BTreeMap<String, String> = config
+            .config
+            .iter()
+            .map(|(key, text)| (key.clone(), text.0.clone()))
+            .collect();
+        if !secrets.contains_key(API_KEY)
+            && !settings.contains_key(AUTH)
+            && self.asks_for_a_key(&component, wasi)
+            // A component that can't describe itself is refused below, with its provider's name.
+            && self.runtime.describe(&component, wasi).await.is_ok_and(|manifest| goes_without_key(&manifest))
+        {
+            settings.insert(AUTH.to_owned(), "none".to_owned());
+        }
+        let spec = ProviderSpec {
+            name: name.to_owned(),
+            component,
+            wasi,
+            config: settings,
+            secrets,
+            pool: (&config.http_pool).into(),
+            operations: config
+                .operations
+                .iter()
+                .map(|(name, timeouts)| (name.clone(), timeouts.into()))
+                .collect(),
+            egress: EgressGrant {
+                allow: config
+                    .egress
+                    .allow
+                    .as_ref()
+                    .map(|allow| allow.iter().map(|origin| origin.0.clone()).collect()),
+                allow_private: config.egress.allow_private.iter().map(|network| network.0.0).collect(),
+            },
+            limits: (&config.limits).into(),
+            storage: self.storage(name, config).await?,
+        };
+        self.runtime.load(spec).await.map_err(|error| match error {
+            LoadError::MissingSecret { provider, secret, .. } => {
+                let advice = how_to_give(&provider, &secret, config);
+                HostError::MissingSecret {
+                    provider,
+                    secret,
+                    advice,
+                }
+            }
+            other => HostError::Load(other),
+        })
+    }
+
+    fn secrets(&self, name: &str, config: &ProviderConfig) -> Result<BTreeMap<String, SecretString>, HostError> {
+        let read = |(secret, source): (&String, &SecretSource)| match source.read(&self.config.environment) {
+            Ok(value) => Ok((secret.clone(), value)),
+            Err(source) => Err(HostError::SecretNotFound {
+                provider: name.to_owned(),
+                secret: secret.clone(),
+                source,
+            }),
+        };
+        config.secrets.iter().map(read).collect()
+    }
+
+    /// Components without HTTP send no key anywhere, and are not asked twice what they want.
+    fn asks_for_a_key(&self, component: &[u8], wasi: WasiMode) -> bool {
+        self.runtime.inspect(component, wasi).uses_pooled_http
+    }
+
+    /// The file of a provider that is granted to keep state.
+    async fn storage(&self, name: &str, config: &ProviderConfig) -> Result<Option<PathBuf>, HostError> {
+        if config.limits.isolation != Isolation::Resident {
+            return Ok(None);
+        }
+        let folder = self.data_dir();
+        tokio::fs::create_dir_all(folder)
+            .await
+            .map_err(|error| HostError::DataDir {
+                provider: name.to_owned(),
+                folder: folder.to_owned(),
+                reason: error.to_string(),
+            })?;
+        Ok(Some(folder.join(format!("{name}.redb"))))
+    }
+}
+
+/// The runtime's word for the setting.
+pub fn wasi_mode(wasi: Wasi) -> WasiMode {
+    match wasi {
+        Wasi::Closed => WasiMode::Closed,
+        Wasi::Stub => WasiMode::Stub,
+    }
+}
+
+/// Whether the component can be told to send no key: it has the setting, and requires no key.
+fn goes_without_key(manifest: &metadata::Manifest) -> bool {
+    manifest.settings.iter().any(|setting| setting.name == AUTH)
+        && !manifest
+            .secrets
+            .iter()
+            .any(|secret| secret.name == API_KEY && secret.required)
+}
+
+/// How to give a secret that is missing.
+fn how_to_give(provider: &str, secret: &str, config: &ProviderConfig) -> String {
+    let table = format!("`{secret} = {{ env = \"NAME\" }}` under [providers.{provider}.secrets]");
+    let preset = presets::find(provider).or_else(|| presets::find(&config.component));
+    match preset
+        .and_then(|preset| preset.key_variables.first())
+        .filter(|_| secret == API_KEY)
+    {
+        Some(variable) => format!("set the environment variable {variable}, or say where it is kept with {table}"),
+        None => format!("say where it is kept with {table}"),
+    }
+}
+
+/// How to add a preset that the configuration leaves out. Its key in the environment is enough where no file lists
+/// the providers.
+fn how_to_add(preset: &presets::Preset, lists_providers: bool) -> String {
+    let table = format!("add [providers.{}] to weir.toml", preset.name);
+    match preset.key_variables.first() {
+        Some(variable) if !lists_providers => format!("set {variable} or {table}"),
+        _ => table,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Folders, Sources, load};
+
+    async fn host(folder: &Path, environment: &[(&str, &str)], text: Option<&str>) -> Host {
+        if let Some(text) = text {
+            std::fs::write(folder.join("weir.toml"), text).unwrap();
+        }
+        let sources = Sources {
+            file: None,
+            environment: environment.iter().copied().collect::<Environment>(),
+            folders: Folders {
+                working: folder.to_owned(),
+                config: None,
+                data: folder.join("data"),
+                cache: folder.join("cache"),
+            },
+            flags: Vec::new(),
+        };
+        Host::open(load(&sources).unwrap()).await.unwrap()
+    }
+
+    async fn failure(host: &Host, provider: &str) -> HostError {
+        host.provider(provider).await.expect_err("the provider loaded")
+    }
+
+    #[tokio::test]
+    async fn an_unknown_provider_is_answered_with_those_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = host(folder.path(), &[], None).await;
+        assert_eq!(
+            failure(&host, "memroy").await.to_string(),
+            "there is no provider `memroy`; did you mean `memory`?"
+        );
+        let error = failure(&host, "voyage").await;
+        assert_eq!(
+            error.to_string(),
+            "there is no provider `voyage` in this configuration; set VOYAGE_API_KEY or add [providers.voyage] to weir.toml"
+        );
+        assert!(error.is_configuration());
+    }
+
+    #[tokio::test]
+    async fn where_a_file_lists_the_providers_a_key_alone_adds_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = host(folder.path(), &[("VOYAGE_API_KEY", "k")], Some("[providers.cohere]")).await;
+        assert_eq!(
+            failure(&host, "voyage").await.to_string(),
+            "there is no provider `voyage` in this configuration; add [providers.voyage] to weir.toml"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_not_there_names_its_variable() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.wasm"), "never read").unwrap();
+        let text = "[providers.mine]\ncomponent = \"./a.wasm\"\nsecrets.api_key = { env = \"MY_KEY\" }";
+        let host = host(folder.path(), &[], Some(text)).await;
+        let error = failure(&host, "mine").await;
+        assert_eq!(
+            error.to_string(),
+            "provider `mine`: the secret `api_key` is missing: the environment variable MY_KEY is not set"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_component_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.wasm"), "no component").unwrap();
+        let host = host(folder.path(), &[], Some("[providers.mine]\ncomponent = \"./a.wasm\"")).await;
+        let error = failure(&host, "mine").await;
+        assert!(
+            matches!(&error, HostError::Load(LoadError::NotAdmitted { provider, .. }) if provider == "mine"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn advice_names_the_presets_variable() {
+        let config: ProviderConfig = serde_json::from_value(serde_json::json!({"component": "voyage"})).unwrap();
+        assert_eq!(
+            how_to_give("fast", "api_key", &config),
+            "set the environment variable VOYAGE_API_KEY, or say where it is kept with `api_key = { env = \"NAME\" }` under \
+             [providers.fast.secrets]"
+        );
+    }
+}

@@ -1,0 +1,406 @@
+//! The way of a tree into the store: prepare, embed, write, note.
+//!
+//! One task drives it and owns all that is counted; files are read on blocking threads, and each call of a provider is
+//! a task of its own. What is under way is bounded by chunks ([`Plan::window`]), so memory is too, whatever the tree's
+//! size; only the paths are held all at once.
+//!
+//! | file | subject |
+//! |---|---|
+//! | here | what happens when: the loop, the files that are under way |
+//! | [`collection`] | the collection before and after: made, checked, dropped, deleted files |
+//! | [`stages`] | the two kinds of calls, and what their ends mean |
+//!
+//! A file goes through four states: it is noted as pending, its points are sent, what is stale of it is deleted, it is
+//! noted as indexed. Ids come from the content, so doing any of these twice is harmless, and a run can end at any moment.
+
+mod collection;
+mod stages;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, Stream, StreamExt};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use self::stages::{Embedding, Piece, Stale, Write, Writing};
+use super::batch::BatchLimits;
+use super::error::IndexError;
+use super::ids::ChunkId;
+use super::manifest::{ContentHash, Description, IndexedFile, Manifest, ManifestError};
+use super::prepare::{ChangedFile, Prepared, prepare};
+use super::queue::{FileKey, Queue};
+use super::report::{Counts, Event, Progress, Reporter};
+use super::services::{Embedder, Store};
+use super::space::Wanted;
+use super::walk::Tree;
+
+/// Files read and cut at once; reading waits for the disk now and then.
+const READERS: usize = 4;
+
+/// Most files that are noted in one transaction: a transaction costs a sync of the disk.
+const NOTED_TOGETHER: usize = 32;
+
+/// Files that fail one after the other, each tried twice, before the run is given up.
+const MAX_FAILURES: u32 = 10;
+
+/// How often progress is told. Whoever shows it decides how often that is.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What a run does, apart from the providers themselves.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The collection, and whose vectors go into it.
+    pub wanted: Wanted,
+    /// Chunks are no longer than this.
+    pub max_characters: usize,
+    /// One call for vectors: weighed in estimated tokens.
+    pub embed: BatchLimits,
+    /// Calls for vectors at once.
+    pub embed_calls: usize,
+    /// One upsert: weighed in bytes.
+    pub upsert: BatchLimits,
+    /// Calls of the store at once.
+    pub store_calls: usize,
+    /// One deletion.
+    pub delete: BatchLimits,
+}
+
+impl Plan {
+    /// Chunks under way at once: enough to keep every call busy while the next ones are filled.
+    fn window(&self) -> usize {
+        self.embed.items * (self.embed_calls + 1) + self.upsert.items * (self.store_calls + 1)
+    }
+}
+
+/// How a run ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All was done that could be.
+    Complete,
+    /// It was cancelled.
+    Interrupted,
+}
+
+/// A run over one tree into one collection.
+pub struct Pipeline<'run, E, S> {
+    plan: &'run Plan,
+    embedder: Arc<E>,
+    store: Arc<S>,
+    manifest: Arc<Manifest>,
+    reporter: &'run mut dyn Reporter,
+    /// What was counted so far.
+    pub counts: Counts,
+    space: Option<Description>,
+    began: Instant,
+    total: usize,
+
+    /// Paths that are in the tree, whatever becomes of them.
+    seen: HashSet<String>,
+    files: HashMap<FileKey, FileUnderWay>,
+    next_file: FileKey,
+    /// Points of those files, and stale points, that the store has not acknowledged.
+    unacknowledged: usize,
+    finished: Vec<IndexedFile>,
+    removed: Vec<String>,
+    failures: u32,
+
+    pieces: Queue<Piece>,
+    writes: Queue<Write>,
+    removals: Queue<Stale>,
+    embedding: JoinSet<Embedding>,
+    writing: JoinSet<Writing>,
+}
+
+/// A file that is not as it should be in the store.
+struct FileUnderWay {
+    path: String,
+    /// The content that its points are of. None: it was deleted, and has no points.
+    hash: Option<ContentHash>,
+    points: Vec<ChunkId>,
+    /// Points that are to leave the store once the others are in it.
+    stale: Vec<ChunkId>,
+    /// Points that are not acknowledged; then stale ones that are not.
+    remaining: usize,
+}
+
+impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
+    /// A run that has not begun.
+    pub fn new(
+        plan: &'run Plan,
+        embedder: Arc<E>,
+        store: Arc<S>,
+        manifest: Arc<Manifest>,
+        reporter: &'run mut dyn Reporter,
+    ) -> Self {
+        Pipeline {
+            plan,
+            embedder,
+            store,
+            manifest,
+            reporter,
+            counts: Counts::default(),
+            space: None,
+            began: Instant::now(),
+            total: 0,
+            seen: HashSet::new(),
+            files: HashMap::new(),
+            next_file: 0,
+            unacknowledged: 0,
+            finished: Vec::new(),
+            removed: Vec::new(),
+            failures: 0,
+            pieces: Queue::new(plan.embed),
+            writes: Queue::new(plan.upsert),
+            removals: Queue::new(plan.delete),
+            embedding: JoinSet::new(),
+            writing: JoinSet::new(),
+        }
+    }
+
+    /// Brings the collection up to date with the tree. With `rebuild`, drops it first.
+    ///
+    /// # Errors
+    /// Where going on would fail for every file. What was acknowledged is noted; the next run goes on from there.
+    pub async fn run(&mut self, tree: Tree, rebuild: bool, cancel: &CancellationToken) -> Result<End, IndexError> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Ok(End::Interrupted),
+            opened = self.open_collection(rebuild) => opened?,
+        }
+        let ended = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ok(End::Interrupted),
+            ended = self.send(tree) => ended.map(|()| End::Complete),
+        };
+        self.embedding.shutdown().await;
+        self.writing.shutdown().await;
+        self.note_finished().await?;
+        ended
+    }
+
+    /// The loop: fill what has room, then wait for whatever comes next.
+    async fn send(&mut self, tree: Tree) -> Result<(), IndexError> {
+        self.total = tree.files.len();
+        let errors = tree.errors.len();
+        let mut source = std::pin::pin!(prepared(tree, Arc::clone(&self.manifest), self.plan.max_characters));
+        let mut exhausted = false;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            self.dispatch(exhausted);
+            if exhausted && self.is_idle() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            let has_room = self.unacknowledged < self.plan.window();
+            tokio::select! {
+                Some(ended) = self.embedding.join_next() => self.embedded(ended?).await?,
+                Some(ended) = self.writing.join_next() => self.written(ended?).await?,
+                files = source.next(), if !exhausted && has_room => match files {
+                    Some(files) => self.accept(files).await?,
+                    None => {
+                        exhausted = true;
+                        self.queue_deleted_files(errors).await?;
+                    }
+                },
+                () = until(self.pieces.held_until(now)) => {}
+                () = until(self.writes.held_until(now)) => {}
+                () = until(self.removals.held_until(now)) => {}
+                _ = ticks.tick() => self.tell_progress(),
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.embedding.is_empty()
+            && self.writing.is_empty()
+            && self.pieces.is_empty()
+            && self.writes.is_empty()
+            && self.removals.is_empty()
+    }
+
+    /// Takes files over: those that have to be sent are noted, then queued.
+    async fn accept(&mut self, files: Vec<Result<Prepared, IndexError>>) -> Result<(), IndexError> {
+        let mut changed = Vec::new();
+        for file in files {
+            match file? {
+                Prepared::Changed(file) => {
+                    self.seen.insert(file.path.clone());
+                    changed.push(file);
+                }
+                Prepared::Unchanged { path } => {
+                    self.seen.insert(path);
+                    self.counts.unchanged += 1;
+                }
+                Prepared::Skipped { path, reason } => {
+                    self.counts.skipped += 1;
+                    *self.counts.skipped_by_reason.entry(reason).or_default() += 1;
+                    self.reporter.report(Event::Skipped { path, reason });
+                }
+                Prepared::Unreadable { path, message } => {
+                    self.seen.insert(path.clone());
+                    self.counts.failed += 1;
+                    self.reporter.report(Event::Failed { path, message });
+                }
+                Prepared::Gone => self.total -= 1,
+            }
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let changed = self
+            .in_manifest(move |manifest| {
+                let ids = |file: &ChangedFile| file.chunks.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+                let pending: Vec<(&str, Vec<ChunkId>)> =
+                    changed.iter().map(|file| (file.path.as_str(), ids(file))).collect();
+                manifest.begin(pending.iter().map(|(path, ids)| (*path, ids.as_slice())))?;
+                Ok(changed)
+            })
+            .await?;
+        for file in changed {
+            self.queue(file);
+        }
+        self.note_finished_if_many().await
+    }
+
+    fn queue(&mut self, file: ChangedFile) {
+        let key = self.begin(FileUnderWay {
+            path: file.path,
+            hash: Some(file.hash),
+            points: file.chunks.iter().map(|(id, _)| *id).collect(),
+            stale: file.stale,
+            remaining: file.chunks.len(),
+        });
+        for (id, chunk) in file.chunks {
+            self.pieces.push(Piece::new(key, id, chunk));
+        }
+    }
+
+    fn begin(&mut self, file: FileUnderWay) -> FileKey {
+        let key = self.next_file;
+        self.next_file += 1;
+        self.unacknowledged += file.remaining;
+        self.files.insert(key, file);
+        self.settle(key);
+        key
+    }
+
+    /// Something of a file was acknowledged.
+    fn acknowledge(&mut self, key: FileKey) {
+        let Some(file) = self.files.get_mut(&key) else { return };
+        file.remaining -= 1;
+        self.unacknowledged -= 1;
+        self.settle(key);
+    }
+
+    /// Moves a file on if nothing of its present state remains to be acknowledged.
+    fn settle(&mut self, key: FileKey) {
+        let Some(file) = self.files.get_mut(&key).filter(|file| file.remaining == 0) else { return };
+        if !file.stale.is_empty() {
+            let stale = std::mem::take(&mut file.stale);
+            file.remaining = stale.len();
+            self.unacknowledged += stale.len();
+            stale.into_iter().for_each(|id| self.removals.push(Stale { file: key, id }));
+            return;
+        }
+        let Some(file) = self.files.remove(&key) else { return };
+        self.failures = 0;
+        match file.hash {
+            Some(hash) => {
+                self.counts.files += 1;
+                self.reporter.report(Event::Indexed { path: file.path.clone(), chunks: file.points.len() });
+                self.finished.push(IndexedFile { path: file.path, hash, points: file.points });
+            }
+            None => {
+                self.counts.removed += 1;
+                self.reporter.report(Event::Removed { path: file.path.clone() });
+                self.removed.push(file.path);
+            }
+        }
+    }
+
+    /// Gives a file up for this run. What is pending of it stays noted, for the next.
+    fn lose(&mut self, key: FileKey, error: &weir_runtime::CallError) -> Result<(), IndexError> {
+        let Some(file) = self.files.remove(&key) else { return Ok(()) };
+        self.unacknowledged -= file.remaining;
+        self.counts.failed += 1;
+        self.failures += 1;
+        self.reporter.report(Event::Failed { path: file.path, message: error.to_string() });
+        if self.failures < MAX_FAILURES {
+            return Ok(());
+        }
+        let advice = format!("{MAX_FAILURES} files have failed one after the other, so the rest is not tried");
+        Err(IndexError::Stopped { error: error.clone(), advice })
+    }
+
+    async fn note_finished_if_many(&mut self) -> Result<(), IndexError> {
+        if self.finished.len() + self.removed.len() >= NOTED_TOGETHER || self.writing.is_empty() {
+            self.note_finished().await?;
+        }
+        Ok(())
+    }
+
+    async fn note_finished(&mut self) -> Result<(), IndexError> {
+        let (finished, removed) = (std::mem::take(&mut self.finished), std::mem::take(&mut self.removed));
+        if !finished.is_empty() {
+            self.in_manifest(move |manifest| manifest.finish(&finished)).await?;
+        }
+        if !removed.is_empty() {
+            self.in_manifest(move |manifest| manifest.forget(&removed)).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs a transaction on a thread that may block.
+    async fn in_manifest<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Manifest) -> Result<T, ManifestError> + Send + 'static,
+    ) -> Result<T, IndexError> {
+        let manifest = Arc::clone(&self.manifest);
+        Ok(tokio::task::spawn_blocking(move || act(&manifest)).await??)
+    }
+
+    fn tell_progress(&mut self) {
+        let counts = &self.counts;
+        self.reporter.report(Event::Progress(Progress {
+            files: counts.files + counts.unchanged + counts.skipped + counts.failed,
+            total: self.total,
+            chunks: counts.chunks,
+            tokens: counts.tokens,
+            in_flight: self.embedding.len() + self.writing.len(),
+            seconds: self.began.elapsed().as_secs_f64(),
+        }));
+    }
+}
+
+/// The tree's files, read and cut ahead of need, in their order; as many together as are ready.
+fn prepared(
+    tree: Tree,
+    manifest: Arc<Manifest>,
+    max_characters: usize,
+) -> impl Stream<Item = Vec<Result<Prepared, IndexError>>> {
+    let base: Arc<std::path::Path> = tree.base.into();
+    stream::iter(tree.files)
+        .map(move |path| {
+            let (base, manifest) = (Arc::clone(&base), Arc::clone(&manifest));
+            async move {
+                let work = move || prepare(&base, path, Some(&manifest), max_characters);
+                Ok(tokio::task::spawn_blocking(work).await??)
+            }
+        })
+        .buffered(READERS)
+        .ready_chunks(NOTED_TOGETHER)
+}
+
+/// Waits for a moment, or for ever where there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

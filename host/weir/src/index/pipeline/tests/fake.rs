@@ -1,0 +1,173 @@
+//! Providers that keep everything in memory, and can be told to fail, or to be interrupted, at any step.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use weir_runtime::types::{Error, Failure, SparseVector};
+use weir_runtime::vector_store::{Collection, Point, PointId};
+use weir_runtime::{CallError, CallErrorKind};
+
+use crate::index::services::{Embedded, Embedder, Store};
+
+/// A text with this in it can't be embedded.
+pub const POISON: &str = "POISON";
+
+/// Both providers, and what they count.
+#[derive(Default)]
+pub struct World {
+    pub collections: Mutex<BTreeMap<String, Collection>>,
+    /// Points by id: what a search could find.
+    pub points: Mutex<BTreeMap<String, String>>,
+    /// Errors that the next calls for vectors are answered with.
+    pub embed_errors: Mutex<Vec<CallError>>,
+    /// The same for upserts.
+    pub upsert_errors: Mutex<Vec<CallError>>,
+    pub model: Mutex<String>,
+    /// Most texts in one call.
+    pub max_texts: Option<usize>,
+    pub never_embeds: bool,
+    pub embed_calls: AtomicUsize,
+    pub upsert_calls: AtomicUsize,
+    pub texts: AtomicUsize,
+    /// Before and after each call's effect, a step is taken; at this one the world stands still.
+    pub trip_at: Option<usize>,
+    pub steps: AtomicUsize,
+    pub tripped: Notify,
+}
+
+impl World {
+    pub fn new() -> World {
+        World { model: Mutex::new("m".into()), ..World::default() }
+    }
+
+    async fn step(&self) {
+        let step = self.steps.fetch_add(1, Ordering::SeqCst);
+        if self.trip_at.is_some_and(|at| step >= at) {
+            self.tripped.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub fn paths(&self) -> Vec<String> {
+        let points = self.points.lock().unwrap();
+        let path = |payload: &String| {
+            let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+            payload["path"].as_str().unwrap().to_owned()
+        };
+        let mut paths: Vec<String> = points.values().map(path).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+}
+
+pub fn error(operation: &'static str, make: impl Fn(Failure) -> Error) -> CallError {
+    let failure = Failure { message: "no".into(), status: None, code: None, request_id: None, retry_after: None };
+    CallError { provider: "fake".into(), operation, kind: CallErrorKind::Provider(make(failure)) }
+}
+
+pub fn rate_limited(wait: Duration) -> CallError {
+    let nanoseconds = u64::try_from(wait.as_nanos()).unwrap();
+    error("embed", |failure| Error::RateLimited(Failure { retry_after: Some(nanoseconds), ..failure }))
+}
+
+pub struct FakeEmbedder(pub Arc<World>);
+
+impl Embedder for FakeEmbedder {
+    async fn embed(&self, texts: Vec<String>) -> Result<Embedded, CallError> {
+        let world = &self.0;
+        world.embed_calls.fetch_add(1, Ordering::SeqCst);
+        world.step().await;
+        if world.never_embeds {
+            std::future::pending::<()>().await;
+        }
+        let ordered = world.embed_errors.lock().unwrap().pop();
+        if let Some(error) = ordered {
+            return Err(error);
+        }
+        if world.max_texts.is_some_and(|most| texts.len() > most) {
+            return Err(error("embed", Error::TooLarge));
+        }
+        if texts.iter().any(|text| text.contains(POISON)) {
+            return Err(error("embed", Error::InvalidInput));
+        }
+        world.texts.fetch_add(texts.len(), Ordering::SeqCst);
+        world.step().await;
+        let sparse = texts.iter().map(|text| SparseVector { indices: vec![text.len() as u32], values: vec![1.0] });
+        Ok(Embedded {
+            model: world.model.lock().unwrap().clone(),
+            vectors: texts.iter().map(|text| vec![1.0, text.len() as f32]).collect(),
+            sparse: Some(("terms".into(), sparse.collect())),
+            tokens: 10 * texts.len() as u64,
+            calls: 2,
+        })
+    }
+}
+
+pub struct FakeStore(pub Arc<World>);
+
+impl FakeStore {
+    fn check(&self, collection: &str) -> Result<(), CallError> {
+        let there = self.0.collections.lock().unwrap().contains_key(collection);
+        if there { Ok(()) } else { Err(error("upsert", Error::NotFound)) }
+    }
+}
+
+fn uuid(id: &PointId) -> String {
+    match id {
+        PointId::Uuid(id) => id.clone(),
+        PointId::Number(id) => panic!("a numeric id: {id}"),
+    }
+}
+
+impl Store for FakeStore {
+    async fn collections(&self) -> Result<Vec<String>, CallError> {
+        self.0.step().await;
+        Ok(self.0.collections.lock().unwrap().keys().cloned().collect())
+    }
+
+    async fn ensure(&self, collection: Collection) -> Result<bool, CallError> {
+        self.0.step().await;
+        let made = self.0.collections.lock().unwrap().insert(collection.name.clone(), collection).is_none();
+        self.0.step().await;
+        Ok(made)
+    }
+
+    async fn drop_collection(&self, name: String) -> Result<bool, CallError> {
+        self.0.step().await;
+        let dropped = self.0.collections.lock().unwrap().remove(&name).is_some();
+        self.0.points.lock().unwrap().clear();
+        self.0.step().await;
+        Ok(dropped)
+    }
+
+    async fn upsert(&self, collection: String, points: Vec<Point>) -> Result<u64, CallError> {
+        self.0.upsert_calls.fetch_add(1, Ordering::SeqCst);
+        self.0.step().await;
+        self.check(&collection)?;
+        let ordered = self.0.upsert_errors.lock().unwrap().pop();
+        if let Some(error) = ordered {
+            return Err(error);
+        }
+        for point in &points {
+            assert!(point.sparse.is_some());
+            assert_eq!(point.vector.as_ref().unwrap().len(), 2);
+            self.0.points.lock().unwrap().insert(uuid(&point.id), point.payload.clone());
+        }
+        self.0.step().await;
+        Ok(points.len() as u64)
+    }
+
+    async fn delete(&self, collection: String, ids: Vec<PointId>) -> Result<(), CallError> {
+        self.0.step().await;
+        self.check(&collection)?;
+        ids.iter().for_each(|id| {
+            self.0.points.lock().unwrap().remove(&uuid(id));
+        });
+        self.0.step().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! The runtime's providers in the parts of the indexer, and the limits they set.
+
+use weir_runtime::types::{EmbeddingRequest, InputKind};
+use weir_runtime::vector_store::{Collection, Point, PointId, Selection};
+use weir_runtime::{CallError, Capability, Provider};
+
+use super::batch::BatchLimits;
+use super::chunk;
+use super::error::IndexError;
+use super::pipeline::Plan;
+use super::services::{Embedded, Embedder, Store, malformed, unflatten};
+use super::space::Wanted;
+use crate::host::Host;
+
+/// Most calls of one provider at once: what its pool allows, up to this.
+const MAX_CALLS: usize = 8;
+
+/// Most texts in one call. Larger calls hold more in memory and are more to repeat when one fails.
+const MAX_TEXTS: usize = 128;
+
+/// Most points in one upsert, and most bytes: Qdrant refuses bodies over 32 MiB, and the estimate is one.
+const MAX_POINTS: usize = 256;
+const MAX_UPSERT_BYTES: u64 = 16 << 20;
+
+/// Most ids in one deletion: 36 characters each.
+const MAX_DELETED: usize = 1_000;
+
+/// Loads a provider, and checks that it offers what it was chosen for.
+pub async fn load(
+    host: &Host,
+    name: &str,
+    capability: Capability,
+    flag: &'static str,
+) -> Result<Provider, IndexError> {
+    let provider = host.provider(name).await?;
+    if provider.capabilities().contains(&capability) {
+        return Ok(provider);
+    }
+    Err(IndexError::Lacks { provider: name.to_owned(), capability, flag })
+}
+
+/// The dense model that a provider is configured to use, as far as that is known without a call.
+pub fn configured_model(host: &Host, provider: &Provider) -> Option<String> {
+    let config = host.config().providers.get(provider.name());
+    let configured = config.and_then(|config| config.config.get("model")).map(|model| model.0.clone());
+    let defaults = &provider.manifest().default_models;
+    configured.or_else(|| defaults.iter().find(|default| default.operation == "embed").map(|model| model.model.clone()))
+}
+
+/// Most tokens in one text to embed.
+pub fn max_item_tokens(provider: &Provider) -> Option<u32> {
+    limits(provider, "embed").item_tokens
+}
+
+/// The limits of a run with these providers.
+pub fn plan(wanted: Wanted, dense: &Provider, sparse: Option<&Provider>, store: &Provider) -> Plan {
+    let embed = limits(dense, "embed");
+    let terms = sparse.map(|sparse| limits(sparse, "embed-sparse")).unwrap_or_default();
+    let upsert = limits(store, "upsert");
+    Plan {
+        wanted,
+        max_characters: chunk::max_characters(least(embed.item_tokens, terms.item_tokens)),
+        embed: BatchLimits {
+            items: least(embed.items, terms.items).unwrap_or(MAX_TEXTS).min(MAX_TEXTS),
+            weight: least(embed.tokens, terms.tokens).map_or(u64::MAX, u64::from),
+        },
+        // Without a pool it computes here: a call a core.
+        embed_calls: calls(dense, std::thread::available_parallelism().map_or(1, usize::from)),
+        upsert: BatchLimits { items: upsert.items.unwrap_or(MAX_POINTS).min(MAX_POINTS), weight: MAX_UPSERT_BYTES },
+        // Without a pool it keeps its state in one instance.
+        store_calls: calls(store, 1),
+        delete: BatchLimits {
+            items: limits(store, "delete").items.unwrap_or(MAX_DELETED).min(MAX_DELETED),
+            weight: u64::MAX,
+        },
+    }
+}
+
+/// What a provider takes in one call; at least one item, whatever its manifest says.
+#[derive(Debug, Default)]
+struct Limits {
+    items: Option<usize>,
+    item_tokens: Option<u32>,
+    tokens: Option<u32>,
+}
+
+fn limits(provider: &Provider, operation: &str) -> Limits {
+    let limits = provider.manifest().limits.iter().find(|limits| limits.operation == operation);
+    limits.map_or_else(Limits::default, |limits| Limits {
+        items: limits.max_items.map(|items| items.max(1) as usize),
+        item_tokens: limits.max_item_tokens,
+        tokens: limits.max_tokens,
+    })
+}
+
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn calls(provider: &Provider, without_pool: usize) -> usize {
+    let calls = provider.pool().map_or(without_pool, |pool| pool.config().max_connections.get());
+    calls.clamp(1, MAX_CALLS)
+}
+
+/// The models of a run: dense vectors, and sparse ones beside them.
+#[derive(Debug)]
+pub struct Models {
+    dense: Provider,
+    sparse: Option<Provider>,
+}
+
+impl Models {
+    /// Models of providers that offer them.
+    pub fn new(dense: Provider, sparse: Option<Provider>) -> Models {
+        Models { dense, sparse }
+    }
+}
+
+impl Embedder for Models {
+    async fn embed(&self, texts: Vec<String>) -> Result<Embedded, CallError> {
+        let count = texts.len();
+        let request = |inputs| EmbeddingRequest { inputs, model: None, kind: Some(InputKind::Document), dimensions: None };
+        let (dense, sparse) = match &self.sparse {
+            None => (self.dense.embed(request(texts)).await?, None),
+            Some(sparse) => {
+                let both = futures::try_join!(
+                    self.dense.embed(request(texts.clone())),
+                    sparse.embed_sparse(request(texts)),
+                );
+                let (dense, terms) = both?;
+                if terms.vectors.len() != count {
+                    let what = format!("{} sparse vectors for {count} texts", terms.vectors.len());
+                    return Err(malformed(sparse.name(), "embed-sparse", what));
+                }
+                (dense, Some((terms.model, terms.vectors)))
+            }
+        };
+        Ok(Embedded {
+            vectors: unflatten(self.dense.name(), &dense.vectors, dense.dimensions, count)?,
+            model: dense.model,
+            tokens: dense.usage.input_tokens,
+            calls: 1 + u64::from(sparse.is_some()),
+            sparse,
+        })
+    }
+}
+
+/// A provider that keeps vectors.
+#[derive(Debug)]
+pub struct VectorStore(Provider);
+
+impl VectorStore {
+    /// The store of a provider that offers one.
+    pub fn new(provider: Provider) -> VectorStore {
+        VectorStore(provider)
+    }
+}
+
+impl Store for VectorStore {
+    async fn collections(&self) -> Result<Vec<String>, CallError> {
+        self.0.list_collections().await
+    }
+
+    async fn ensure(&self, collection: Collection) -> Result<bool, CallError> {
+        self.0.ensure_collection(collection).await
+    }
+
+    async fn drop_collection(&self, name: String) -> Result<bool, CallError> {
+        self.0.drop_collection(name).await
+    }
+
+    async fn upsert(&self, collection: String, points: Vec<Point>) -> Result<u64, CallError> {
+        self.0.upsert(collection, points).await
+    }
+
+    async fn delete(&self, collection: String, ids: Vec<PointId>) -> Result<(), CallError> {
+        self.0.delete(collection, Selection::Ids(ids)).await.map(|_| ())
+    }
+}

@@ -1,0 +1,29 @@
+//! Pooled HTTP for sandboxed provider adapters: gateway, indexer and search.
+//!
+//! The binary `weir` is a thin shell over this library.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`cli`], [`commands`] | the command line |
+//! | [`config`], [`presets`] | `weir.toml`, the environment, and what needs no configuration |
+//! | [`host`], [`inventory`], [`bundled`] | the configured providers over one runtime |
+//! | [`operations`] | a provider's operations as JSON |
+//! | [`server`] | the HTTP API |
+//! | [`index`], [`search`] | a tree of files as vectors, and questions to it |
+
+#![forbid(unsafe_code)]
+
+pub mod bundled;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod host;
+pub mod index;
+pub mod inventory;
+pub mod operations;
+pub mod presets;
+pub mod search;
+pub mod server;
+mod suggest;
+pub mod table;
+mod telemetry;

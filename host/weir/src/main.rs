@@ -1,0 +1,43 @@
+//! The program `weir`.
+
+#![forbid(unsafe_code)]
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use weir::cli::{Cli, Context, ExitStatus, error_message, log_to_stderr};
+use weir::commands;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(&cli.global, cli.command.usual_log_level());
+    let json = cli.global.json;
+    let status = execute(cli).unwrap_or_else(|error| {
+        if let Some(message) = error_message(&error, json) {
+            // Where standard error is closed, the exit status has to say it all.
+            let _ = writeln!(std::io::stderr(), "{message}");
+        }
+        ExitStatus::of(&error)
+    });
+    ExitCode::from(status.code())
+}
+
+fn execute(cli: Cli) -> anyhow::Result<ExitStatus> {
+    let context = Context::new(&cli.global)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let interruptible = !cli.command.ends_on_signals();
+        let result = tokio::select! {
+            result = commands::run(cli.command, &context) => result.map(|()| ExitStatus::Done),
+            // Dropping the command cancels its calls, and with them their requests.
+            _ = tokio::signal::ctrl_c(), if interruptible => Ok(ExitStatus::Interrupted),
+        };
+        let status = result.as_ref().map_or_else(ExitStatus::of, |status| *status);
+        context.close(&status).await;
+        result
+    });
+    // A blocking read of standard input would hold the program up.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,290 @@
+//! `POST /v1/embeddings`: OpenAI's shape.
+//!
+//! Vectors are answered as numbers, and as base64 of little-endian `f32` if and only if `encoding_format` asks for it:
+//! a client reads what it asked for. Extensions: `input_type` (`document` or `query`; Voyage's and Cohere's word for
+//! it), and `output_dimension` beside `dimensions`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use weir_runtime::embedding;
+use weir_runtime::types::{EmbeddingRequest, InputKind};
+
+use super::app::App;
+use super::attempt::first_answer;
+use super::backend::RouteTable;
+use super::error::ApiError;
+use super::json::JsonBody;
+use super::observe::told;
+use super::resolve::resolve;
+
+/// What clients send. Fields beyond these (`user`, …) change nothing in an embedding and are ignored.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EmbeddingsBody {
+    model: Option<String>,
+    input: Value,
+    encoding_format: Option<EncodingFormat>,
+    #[serde(alias = "output_dimension")]
+    dimensions: Option<u32>,
+    input_type: Option<InputType>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum EncodingFormat {
+    Float,
+    Base64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum InputType {
+    Document,
+    Query,
+}
+
+#[derive(Debug, Serialize)]
+struct EmbeddingList<'a> {
+    object: &'static str,
+    data: Vec<Embedding<'a>>,
+    model: &'a str,
+    usage: Usage,
+}
+
+#[derive(Debug, Serialize)]
+struct Embedding<'a> {
+    object: &'static str,
+    index: usize,
+    embedding: Vector<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Vector<'a> {
+    Numbers(&'a [f32]),
+    Base64(String),
+}
+
+#[derive(Debug, Serialize)]
+struct Usage {
+    prompt_tokens: u64,
+    total_tokens: u64,
+}
+
+pub(crate) async fn embeddings(
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<EmbeddingsBody>,
+) -> Result<Response, ApiError> {
+    let backend = app.backend.as_ref();
+    let targets = resolve(backend, RouteTable::Embeddings, body.model.as_deref())?;
+    let base64 = body.encoding_format == Some(EncodingFormat::Base64);
+    let request = request(body)?;
+    let inputs = request.inputs.len();
+
+    let operation = RouteTable::Embeddings.operation();
+    let (response, answered) = first_answer(backend, &targets, operation, |provider, model| {
+        provider.embed(EmbeddingRequest {
+            model,
+            ..request.clone()
+        })
+    })
+    .await?;
+
+    let list = list(&response, inputs, base64)
+        .map_err(|reason| ApiError::malformed(&answered.provider, &reason).answered(answered.clone()))?;
+    Ok(told(Json(list), answered))
+}
+
+/// The typed request; its model is filled in for each provider.
+fn request(body: EmbeddingsBody) -> Result<EmbeddingRequest, ApiError> {
+    if body.dimensions == Some(0) {
+        return Err(ApiError::invalid("dimensions", "dimensions is at least 1"));
+    }
+    let kind = body.input_type.map(|kind| match kind {
+        InputType::Document => InputKind::Document,
+        InputType::Query => InputKind::Query,
+    });
+    Ok(EmbeddingRequest {
+        inputs: texts(body.input)?,
+        model: None,
+        kind,
+        dimensions: body.dimensions,
+    })
+}
+
+fn texts(input: Value) -> Result<Vec<String>, ApiError> {
+    let wrong = |place: String, what: &str| {
+        let message = format!("{place}: {what}; send a string or a list of strings");
+        Err(ApiError::invalid(place, message))
+    };
+    match input {
+        Value::String(text) => Ok(vec![text]),
+        Value::Array(items) if items.is_empty() => wrong("input".to_owned(), "the list is empty"),
+        Value::Array(items) => {
+            let mut texts = Vec::with_capacity(items.len());
+            for (index, item) in items.into_iter().enumerate() {
+                match item {
+                    Value::String(text) => texts.push(text),
+                    Value::Number(_) => return wrong("input".to_owned(), TOKEN_IDS),
+                    Value::Array(_) => return wrong(format!("input[{index}]"), TOKEN_IDS),
+                    _ => return wrong(format!("input[{index}]"), "this is no text"),
+                }
+            }
+            Ok(texts)
+        }
+        _ => wrong("input".to_owned(), "this is no text"),
+    }
+}
+
+/// A token's number means something to one model only, and adapters take texts.
+const TOKEN_IDS: &str = "token ids are not supported";
+
+fn list(response: &embedding::Response, inputs: usize, base64: bool) -> Result<EmbeddingList<'_>, String> {
+    let dimensions = response.dimensions as usize;
+    if dimensions == 0 || dimensions.checked_mul(inputs) != Some(response.vectors.len()) {
+        let got = response.vectors.len();
+        return Err(format!(
+            "{inputs} inputs of {dimensions} dimensions need other than {got} values"
+        ));
+    }
+    if !response.vectors.iter().all(|value| value.is_finite()) {
+        return Err("a vector has a value that is no number".to_owned());
+    }
+    let data = response
+        .vectors
+        .chunks_exact(dimensions)
+        .enumerate()
+        .map(|(index, vector)| {
+            let embedding = if base64 {
+                Vector::Base64(to_base64(vector))
+            } else {
+                Vector::Numbers(vector)
+            };
+            Embedding {
+                object: "embedding",
+                index,
+                embedding,
+            }
+        })
+        .collect();
+    let tokens = response.usage.input_tokens;
+    let usage = Usage {
+        prompt_tokens: tokens,
+        total_tokens: tokens,
+    };
+    Ok(EmbeddingList {
+        object: "list",
+        data,
+        model: &response.model,
+        usage,
+    })
+}
+
+fn to_base64(vector: &[f32]) -> String {
+    let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+    BASE64.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::fake::{FakeBackend, FakeProvider, post};
+    use serde_json::json;
+
+    fn backend() -> FakeBackend {
+        FakeBackend::default().provider(FakeProvider::new("voyage"))
+    }
+
+    #[tokio::test]
+    async fn the_answer_has_openais_shape() {
+        let body = json!({"model": "voyage/code", "input": ["a", "b"], "user": "someone"});
+        let answer = post(backend(), "/v1/embeddings", body).await;
+        let expected = json!({
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": 0, "embedding": [0.1, -0.5]},
+                {"object": "embedding", "index": 1, "embedding": [0.1, -0.5]},
+            ],
+            "model": "code",
+            "usage": {"prompt_tokens": 2, "total_tokens": 2},
+        });
+        assert_eq!((answer.status, &answer.json), (200, &expected));
+        assert_eq!(answer.headers["x-weir-provider"], "voyage");
+        assert_eq!(answer.headers["x-weir-attempts"], "1");
+    }
+
+    #[tokio::test]
+    async fn base64_is_answered_exactly_when_it_is_asked_for() {
+        let body = json!({"model": "voyage", "input": "a", "encoding_format": "base64"});
+        let answer = post(backend(), "/v1/embeddings", body).await;
+        // 0.1f32 is cdcccc3d, -0.5f32 is 000000bf, little-endian.
+        let expected = BASE64.encode([0xcd, 0xcc, 0xcc, 0x3d, 0x00, 0x00, 0x00, 0xbf]);
+        assert_eq!(answer.json["data"][0]["embedding"], expected);
+
+        let body = json!({"model": "voyage", "input": "a", "encoding_format": "float"});
+        let answer = post(backend(), "/v1/embeddings", body).await;
+        assert!(answer.json["data"][0]["embedding"].is_array());
+    }
+
+    #[test]
+    fn base64_keeps_every_bit() {
+        let vector = [f32::MIN_POSITIVE, -0.0, 1.0 / 3.0, f32::MAX, 1e-45];
+        let bytes = BASE64.decode(to_base64(&vector)).unwrap();
+        let back: Vec<u32> = bytes
+            .chunks_exact(4)
+            .map(|b| u32::from_le_bytes(b.try_into().unwrap()))
+            .collect();
+        assert_eq!(back, vector.map(f32::to_bits));
+    }
+
+    #[tokio::test]
+    async fn dimensions_and_input_type_reach_the_provider() {
+        let body = json!({"model": "voyage", "input": "a", "dimensions": 3, "input_type": "query"});
+        let answer = post(backend(), "/v1/embeddings", body).await;
+        assert_eq!(answer.json["data"][0]["embedding"].as_array().unwrap().len(), 3);
+        assert_eq!(answer.json["model"], "default as a query");
+    }
+
+    #[tokio::test]
+    async fn an_input_that_is_no_text_is_refused_by_place() {
+        for (input, param) in [
+            (json!([1, 2, 3]), "input"),
+            (json!([[1, 2], [3]]), "input[0]"),
+            (json!(["a", {"text": "b"}]), "input[1]"),
+            (json!([]), "input"),
+            (json!(7), "input"),
+        ] {
+            let answer = post(backend(), "/v1/embeddings", json!({"model": "voyage", "input": input})).await;
+            assert_eq!(
+                (answer.status, answer.json["error"]["param"].as_str()),
+                (400, Some(param)),
+                "{input}"
+            );
+        }
+        let answer = post(backend(), "/v1/embeddings", json!({"model": "voyage", "input": [1, 2]})).await;
+        assert!(answer.json["error"]["message"].as_str().unwrap().contains("token ids"));
+    }
+
+    #[test]
+    fn a_short_or_broken_answer_is_never_passed_on() {
+        let response = |dimensions, vectors: Vec<f32>| embedding::Response {
+            model: "m".into(),
+            dimensions,
+            vectors,
+            usage: weir_runtime::types::Usage {
+                input_tokens: 0,
+                output_tokens: 0,
+            },
+        };
+        assert!(list(&response(2, vec![1.0; 3]), 2, false).is_err());
+        assert!(list(&response(0, vec![]), 1, false).is_err());
+        assert!(list(&response(1, vec![f32::NAN]), 1, false).is_err());
+        assert!(list(&response(2, vec![1.0; 4]), 2, false).is_ok());
+    }
+}

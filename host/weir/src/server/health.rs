@@ -1,0 +1,231 @@
+//! `GET /health`, `/livez`, `/readyz`.
+//!
+//! | `status` | when | HTTP |
+//! |---|---|---|
+//! | `healthy` | every provider is loaded, no caller waits for a full pool | 200 |
+//! | `degraded` | a provider is not loaded, or callers wait for a full pool | 200 |
+//! | `unhealthy` | every provider failed to load, or the server is stopping | 503 |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use weir_pool::PoolStats;
+
+use super::app::App;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Healthy,
+    Degraded,
+    Unhealthy,
+}
+
+#[derive(Debug, Serialize)]
+struct Health {
+    status: Status,
+    uptime_seconds: f64,
+    services: BTreeMap<String, Service>,
+    http_pools: BTreeMap<String, PoolHealth>,
+}
+
+/// A provider, as far as it is loaded.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum Service {
+    Healthy,
+    Loading,
+    Failed { error: String },
+}
+
+#[derive(Debug, Serialize)]
+struct PoolHealth {
+    active: usize,
+    idle: usize,
+    total_requests: u64,
+    /// Deadlines that ran out, of every kind.
+    timeouts: u64,
+    pool_exhaustions: u64,
+    state: Status,
+}
+
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
+    let health = observe(&app);
+    let status = match health.status {
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(health)).into_response()
+}
+
+/// The process answers.
+pub(crate) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests should be sent here.
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    if app.lifecycle.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else if app.lifecycle.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "loading providers\n")
+    }
+}
+
+fn observe(app: &App) -> Health {
+    let services = services(app);
+    let http_pools: BTreeMap<_, _> = app
+        .backend
+        .pools()
+        .iter()
+        .map(|(name, stats)| (name.clone(), pool(stats)))
+        .collect();
+    let failed = services
+        .values()
+        .filter(|service| matches!(service, Service::Failed { .. }))
+        .count();
+    let status = if app.lifecycle.is_draining() || (failed > 0 && failed == services.len()) {
+        Status::Unhealthy
+    } else if services.values().any(|service| *service != Service::Healthy)
+        || http_pools.values().any(|pool| pool.state != Status::Healthy)
+    {
+        Status::Degraded
+    } else {
+        Status::Healthy
+    };
+    Health {
+        status,
+        uptime_seconds: app.lifecycle.uptime().as_secs_f64(),
+        services,
+        http_pools,
+    }
+}
+
+fn services(app: &App) -> BTreeMap<String, Service> {
+    let loaded = app.backend.loaded();
+    let mut failures = app.lifecycle.failures();
+    let service = |name: String| {
+        let service = if loaded.iter().any(|provider| provider.name() == name) {
+            Service::Healthy
+        } else {
+            failures
+                .remove(&name)
+                .map_or(Service::Loading, |error| Service::Failed { error })
+        };
+        (name, service)
+    };
+    app.backend.provider_names().into_iter().map(service).collect()
+}
+
+fn pool(stats: &PoolStats) -> PoolHealth {
+    let full = stats.active + stats.connecting + stats.closing >= stats.max_connections;
+    PoolHealth {
+        active: stats.active,
+        idle: stats.idle,
+        total_requests: stats.total_requests,
+        timeouts: stats.timeouts.values().sum(),
+        pool_exhaustions: stats.pool_exhaustions,
+        state: if full && stats.waiting > 0 {
+            Status::Degraded
+        } else {
+            Status::Healthy
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::auth::ApiKeys;
+    use crate::server::fake::{Answer, FakeBackend, FakeProvider, get_from, pool_stats};
+    use crate::server::routes::router;
+    use serde_json::json;
+
+    async fn app(backend: FakeBackend) -> Arc<App> {
+        let app = App::new(Arc::new(backend), ApiKeys::default());
+        app.lifecycle.load_all(app.backend.as_ref()).await;
+        app
+    }
+
+    async fn health_of(app: &Arc<App>) -> Answer {
+        get_from(router(app.clone()), "/health").await
+    }
+
+    #[tokio::test]
+    async fn all_is_well() {
+        let mut stats = pool_stats();
+        (stats.active, stats.idle, stats.total_requests, stats.pool_exhaustions) = (2, 3, 70, 1);
+        stats.timeouts.extend([("pool", 1), ("read", 4)]);
+        let backend = FakeBackend::default()
+            .provider(FakeProvider::new("voyage"))
+            .pool("voyage", stats);
+        let mut answer = health_of(&app(backend).await).await;
+        assert!(answer.json["uptime_seconds"].take().is_f64());
+        let expected = json!({
+            "status": "healthy",
+            "uptime_seconds": null,
+            "services": {"voyage": {"state": "healthy"}},
+            "http_pools": {"voyage": {
+                "active": 2, "idle": 3, "total_requests": 70, "timeouts": 5, "pool_exhaustions": 1, "state": "healthy",
+            }},
+        });
+        assert_eq!((answer.status, &answer.json), (200, &expected));
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_does_not_load_degrades_and_is_told() {
+        let backend = FakeBackend::default()
+            .provider(FakeProvider::new("up"))
+            .broken("down", "no secret");
+        let answer = health_of(&app(backend).await).await;
+        assert_eq!((answer.status, &answer.json["status"]), (200, &json!("degraded")));
+        assert_eq!(
+            answer.json["services"]["down"],
+            json!({"state": "failed", "error": "no secret"})
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_pool_with_callers_waiting_is_degraded() {
+        let mut stats = pool_stats();
+        (stats.active, stats.waiting) = (stats.max_connections, 1);
+        let backend = FakeBackend::default()
+            .provider(FakeProvider::new("voyage"))
+            .pool("voyage", stats);
+        let answer = health_of(&app(backend).await).await;
+        assert_eq!(answer.json["http_pools"]["voyage"]["state"], "degraded");
+        assert_eq!(answer.json["status"], "degraded");
+    }
+
+    #[tokio::test]
+    async fn with_no_provider_loaded_or_while_stopping_it_is_unhealthy() {
+        let answer = health_of(&app(FakeBackend::default().broken("down", "no secret")).await).await;
+        assert_eq!((answer.status, &answer.json["status"]), (503, &json!("unhealthy")));
+
+        let stopping = app(FakeBackend::default().provider(FakeProvider::new("up"))).await;
+        stopping.lifecycle.start_draining();
+        assert_eq!(health_of(&stopping).await.status, 503);
+        assert_eq!(get_from(router(stopping), "/readyz").await.status, 503);
+    }
+
+    #[tokio::test]
+    async fn probes_need_no_key_and_health_does() {
+        let keys = ApiKeys::new(&["k".into()]).unwrap();
+        let app = App::new(Arc::new(FakeBackend::default()), keys);
+        let status = async |path| get_from(router(app.clone()), path).await.status;
+        assert_eq!(status("/livez").await, 200);
+        assert_eq!(status("/readyz").await, 503, "the providers were not tried yet");
+        app.lifecycle.load_all(app.backend.as_ref()).await;
+        assert_eq!(status("/readyz").await, 200);
+        for path in ["/health", "/metrics", "/v1/models", "/v1/pools", "/v1/providers"] {
+            assert_eq!(status(path).await, 401, "{path}");
+        }
+    }
+}

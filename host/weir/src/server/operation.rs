@@ -1,0 +1,57 @@
+//! `POST /v1/providers/{provider}/{operation}`: any operation of any provider, the same JSON as `weir call`; an answer
+//! in pieces is a line a piece.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::app::App;
+use super::attempt::Answered;
+use super::backend::RunOutput;
+use super::error::set_retry_after;
+use super::json::JsonBody;
+use super::observe::told;
+
+pub(crate) async fn operation(
+    State(app): State<Arc<App>>,
+    Path((provider, operation)): Path<(String, String)>,
+    JsonBody(input): JsonBody<Value>,
+) -> Response {
+    let begun = Instant::now();
+    let outcome = app.backend.run(&provider, &operation, input).await;
+    let attempts = if outcome.as_ref().is_err_and(|error| !error.was_called) {
+        0
+    } else {
+        1
+    };
+    let answered = Answered {
+        attempts,
+        in_calls: begun.elapsed(),
+        ..Answered::by(&provider, operation)
+    };
+    let response = match outcome {
+        Ok(RunOutput::Whole(output)) => Json(output).into_response(),
+        Ok(RunOutput::Pieces(pieces)) => {
+            let lines = pieces.map(|piece| Ok::<_, Infallible>(format!("{piece}\n")));
+            (
+                [(header::CONTENT_TYPE, "application/x-ndjson")],
+                Body::from_stream(lines),
+            )
+                .into_response()
+        }
+        Err(error) => {
+            let mut response = (error.status, Json(error.body)).into_response();
+            set_retry_after(&mut response, error.retry_after);
+            response
+        }
+    };
+    told(response, answered)
+}

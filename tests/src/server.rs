@@ -1,0 +1,76 @@
+//! `weir serve`, running.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use weir_pool::{Pool, PoolManager, PoolSettings, SendOptions};
+
+use crate::program::Program;
+
+/// A running server; ended when dropped.
+pub struct Server {
+    child: Child,
+    url: String,
+    client: Pool,
+}
+
+impl Server {
+    /// Starts it on a free port and waits until it listens.
+    pub fn start(program: &Program) -> anyhow::Result<Server> {
+        let mut child = program
+            .command(["--json", "serve", "--listen", "127.0.0.1:0"])
+            .stderr(Stdio::inherit())
+            .spawn()
+            .context("the program did not start")?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let event: Value = serde_json::from_str(&line).with_context(|| format!("not listening: {line:?}"))?;
+        let url = event["url"].as_str().with_context(|| format!("no url in {line}"))?.to_owned();
+        let client = PoolManager::new()?.pool("tests", PoolSettings::default())?;
+        Ok(Server { child, url, client })
+    }
+
+    /// Its address, without a slash at the end.
+    pub fn url(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+
+    /// Posts JSON; the status and the JSON that came back.
+    pub async fn post(&self, path: &str, body: Value) -> anyhow::Result<(u16, Value)> {
+        let request = http::Request::post(format!("{}{path}", self.url()))
+            .header("content-type", "application/json")
+            .body(Bytes::from(body.to_string()))?;
+        self.send(request).await
+    }
+
+    /// Gets JSON; the status and the JSON that came back.
+    pub async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
+        self.send(http::Request::get(format!("{}{path}", self.url())).body(Bytes::new())?).await
+    }
+
+    async fn send(&self, request: http::Request<Bytes>) -> anyhow::Result<(u16, Value)> {
+        let answer = self.client.send(request, SendOptions::default()).await?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await?.to_bytes();
+        let json = serde_json::from_slice(&body)
+            .with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&body)))?;
+        Ok((status, json))
+    }
+
+    /// Its process, for signals.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

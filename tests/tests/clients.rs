@@ -1,0 +1,171 @@
+//! The providers' official Python clients, unchanged, against `weir serve` and against what `weir index` wrote.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use weir_tests::configuration::{every_provider, with_upstream};
+use weir_tests::{Finished, Program, Server, Tree, repository};
+use weir_upstream::{Api, DEFAULT_API_KEY, Fault, Upstream};
+
+/// Runs a script of tests/python with the clients of tests/python/requirements.txt.
+fn python(script: &str, arguments: &[&str]) -> Value {
+    let python = repository().join("target/python/bin/python");
+    assert!(
+        python.exists(),
+        "{} is not there; run `just python-clients`",
+        python.display()
+    );
+    let output = Command::new(python)
+        .arg(repository().join("tests/python").join(script))
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap();
+    let finished = Finished::from(output).success().unwrap();
+    finished.json().unwrap()
+}
+
+/// `weir serve`, with every provider at the upstream. The program keeps its folder.
+fn serve(config: &str, environment: &[(&str, &str)]) -> (Program, Server) {
+    let program = with_upstream(config).unwrap();
+    let program = environment
+        .iter()
+        .fold(program, |program, (name, value)| program.env(name, value));
+    let server = Server::start(&program).unwrap();
+    (program, server)
+}
+
+/// The numbers of a list of vectors.
+fn vectors(value: &Value) -> Vec<Vec<f32>> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openais_client_gets_through_weir_what_it_gets_from_the_provider() {
+    let upstream = Upstream::start().await.unwrap();
+    let (_program, server) = serve(&every_provider(&upstream, ""), &[]);
+
+    let seen = python(
+        "openai_sdk.py",
+        &[server.url(), &upstream.openai_url(), DEFAULT_API_KEY],
+    );
+
+    let (through, direct) = (&seen["weir"], &seen["upstream"]);
+    for part in ["chat", "streamed_chat", "tool_call", "models"] {
+        assert_eq!(through[part], direct[part], "{part}");
+    }
+    assert_eq!(through["chat"]["content"], "You said: say it back, word by word");
+    assert_eq!(through["streamed_chat"]["choices_with_usage"], 0);
+    assert!(through["streamed_chat"]["pieces"].as_array().unwrap().len() > 1);
+    assert_eq!(through["models"], json!(["gpt-4o-mini", "text-embedding-3-small"]));
+    let (through, direct) = (&through["embeddings"], &direct["embeddings"]);
+    for form in ["vectors", "numbers", "narrow"] {
+        assert_eq!(vectors(&through[form]), vectors(&direct[form]), "{form}");
+    }
+    assert_eq!(vectors(&through["vectors"]), vectors(&through["numbers"]));
+    assert_eq!(
+        (vectors(&through["vectors"]).len(), vectors(&through["narrow"])[0].len()),
+        (3, 64)
+    );
+    assert_eq!(through["indices"], json!([0, 1, 2]));
+    assert_eq!(through["usage"], direct["usage"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openais_client_raises_the_class_of_each_error() {
+    let upstream = Upstream::start().await.unwrap();
+    let config = every_provider(&upstream, "") + "\n[server]\napi_keys = [{ env = \"WEIR_API_KEY\" }]\n";
+    let (_program, server) = serve(&config, &[("WEIR_API_KEY", "a-key-of-our-own")]);
+    upstream.order(Fault::status(401).on(Api::OpenAi));
+    upstream.order(Fault::too_many_requests(7).on(Api::OpenAi));
+    upstream.order(Fault::status(503).on(Api::OpenAi));
+
+    let known = "openai/text-embedding-3-small";
+    let models = [known, known, known, "openai/no-such-model", "nobody/model"];
+    let seen = python(
+        "openai_errors.py",
+        &[&[server.url(), "a-key-of-our-own"], &models[..]].concat(),
+    );
+
+    let failures = seen.as_array().unwrap();
+    let summary = |failure: &Value| {
+        (
+            failure["class"].clone(),
+            failure["status"].clone(),
+            failure["code"].clone(),
+        )
+    };
+    let summaries: Vec<_> = failures.iter().map(summary).collect();
+    let expected = [
+        ("AuthenticationError", 401, "invalid_api_key"),
+        ("RateLimitError", 429, "rate_limit_exceeded"),
+        ("InternalServerError", 503, "upstream"),
+        ("NotFoundError", 404, "model_not_found"),
+        ("NotFoundError", 404, "model_not_found"),
+        ("AuthenticationError", 401, "invalid_api_key"),
+    ];
+    assert_eq!(
+        summaries,
+        expected.map(|(class, status, code)| (class.into(), status.into(), code.into()))
+    );
+    assert_eq!(failures[1]["retry_after"], "7");
+    assert!(
+        failures.iter().all(|failure| failure["has_request_id"] == true),
+        "{seen:#}"
+    );
+    assert!(!seen.to_string().contains(DEFAULT_API_KEY));
+    assert!(
+        failures[3]["message"].as_str().unwrap().contains("no-such-model"),
+        "{seen:#}"
+    );
+    // The one with the wrong key was never sent on: three faults and the unknown model.
+    assert_eq!(upstream.stats().apis[&Api::OpenAi].total, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coheres_clients_rerank_through_weir() {
+    let upstream = Upstream::start().await.unwrap();
+    let (_program, server) = serve(&every_provider(&upstream, ""), &[]);
+
+    let seen = python(
+        "cohere_sdk.py",
+        &[server.url(), &upstream.cohere_url(), DEFAULT_API_KEY],
+    );
+
+    let pairs = |name: &str| -> Vec<(u32, f32)> { serde_json::from_value(seen[name].clone()).unwrap() };
+    let direct = pairs("direct");
+    assert_eq!(direct[0].0, 1, "{direct:?}");
+    for call in ["whole", "version_1", "by_voyage"] {
+        assert_eq!(pairs(call), direct, "{call}");
+    }
+    assert_eq!(pairs("best_two"), direct[..2]);
+    assert_eq!(seen["search_units"], 1.0);
+    assert_eq!(seen["refusal"], 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn qdrants_client_sees_exactly_the_points_that_were_indexed() {
+    let upstream = Upstream::start().await.unwrap();
+    let program = with_upstream(&every_provider(&upstream, "")).unwrap();
+    let tree = Tree::sample(1).unwrap();
+    let path = tree.path().to_str().unwrap();
+    let done = program
+        .run(["--json", "index", path, "--collection", "code"])
+        .unwrap()
+        .success()
+        .unwrap();
+
+    let seen = python(
+        "qdrant_sdk.py",
+        &[&upstream.own_url_of(Api::Qdrant), DEFAULT_API_KEY, "code"],
+    );
+
+    let stored = upstream.points("code");
+    let points: Vec<Value> = stored
+        .iter()
+        .map(|point| json!([point.id, point.payload["path"], point.payload["start_line"]]))
+        .collect();
+    assert_eq!(seen["points"], Value::Array(points));
+    assert_eq!(seen["count"], done.last_event().unwrap()["chunks"]);
+    assert_eq!(seen["without_vector"], 0);
+}
