@@ -22,12 +22,18 @@ pub fn repository() -> &'static Path {
 
 /// A component that `just build-fixtures` builds.
 pub fn fixture(name: &str) -> PathBuf {
-    built(repository().join(format!("tests/fixtures/target/wasm32-wasip2/release/{name}.wasm")), "just build-fixtures")
+    built(
+        repository().join(format!("tests/fixtures/target/wasm32-wasip2/release/{name}.wasm")),
+        "just build-fixtures",
+    )
 }
 
 /// A bundled adapter, as `just build-guests` leaves it.
 pub fn adapter(name: &str) -> PathBuf {
-    built(repository().join(format!("guest-providers/dist/{name}.wasm")), "just build-guests")
+    built(
+        repository().join(format!("guest-providers/dist/{name}.wasm")),
+        "just build-guests",
+    )
 }
 
 /// The program `weir`, beside this test's own executable.
@@ -36,7 +42,10 @@ pub(crate) fn executable() -> PathBuf {
     // target/PROFILE/deps/TEST
     folder.pop();
     folder.pop();
-    built(folder.join(format!("weir{}", std::env::consts::EXE_SUFFIX)), "just build")
+    built(
+        folder.join(format!("weir{}", std::env::consts::EXE_SUFFIX)),
+        "just build",
+    )
 }
 
 #[allow(clippy::panic, reason = "a test cannot go on without its parts")]

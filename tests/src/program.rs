@@ -28,7 +28,10 @@ pub struct Finished {
 impl Program {
     /// Without a configuration file.
     pub fn new() -> anyhow::Result<Program> {
-        Ok(Program { folder: tempfile::tempdir()?, environment: Vec::new() })
+        Ok(Program {
+            folder: tempfile::tempdir()?,
+            environment: Vec::new(),
+        })
     }
 
     /// With this `weir.toml`.
@@ -75,7 +78,11 @@ impl Program {
 
     /// Runs it to its end.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> anyhow::Result<Finished> {
-        Ok(self.command(arguments).output().context("the program did not start")?.into())
+        Ok(self
+            .command(arguments)
+            .output()
+            .context("the program did not start")?
+            .into())
     }
 }
 
@@ -97,7 +104,11 @@ impl Finished {
 
     /// The last line of standard output as JSON.
     pub fn last_event(&self) -> anyhow::Result<Value> {
-        let line = self.stdout.lines().next_back().with_context(|| format!("no output: {self:?}"))?;
+        let line = self
+            .stdout
+            .lines()
+            .next_back()
+            .with_context(|| format!("no output: {self:?}"))?;
         serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))
     }
 

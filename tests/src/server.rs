@@ -30,7 +30,10 @@ impl Server {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let event: Value = serde_json::from_str(&line).with_context(|| format!("not listening: {line:?}"))?;
-        let url = event["url"].as_str().with_context(|| format!("no url in {line}"))?.to_owned();
+        let url = event["url"]
+            .as_str()
+            .with_context(|| format!("no url in {line}"))?
+            .to_owned();
         let client = PoolManager::new()?.pool("tests", PoolSettings::default())?;
         Ok(Server { child, url, client })
     }
@@ -50,15 +53,16 @@ impl Server {
 
     /// Gets JSON; the status and the JSON that came back.
     pub async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
-        self.send(http::Request::get(format!("{}{path}", self.url())).body(Bytes::new())?).await
+        self.send(http::Request::get(format!("{}{path}", self.url())).body(Bytes::new())?)
+            .await
     }
 
     async fn send(&self, request: http::Request<Bytes>) -> anyhow::Result<(u16, Value)> {
         let answer = self.client.send(request, SendOptions::default()).await?;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await?.to_bytes();
-        let json = serde_json::from_slice(&body)
-            .with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&body)))?;
+        let json =
+            serde_json::from_slice(&body).with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&body)))?;
         Ok((status, json))
     }
 

@@ -12,12 +12,19 @@ fn inspect(program: &Program, name: &str, bytes: &[u8]) -> (Option<i32>, serde_j
 #[test]
 fn sockets_http_and_files_are_refused_by_name() {
     let program = Program::new().unwrap();
-    for import in ["wasi:sockets/tcp@0.2.6", "wasi:http/outgoing-handler@0.2.6", "wasi:filesystem/types@0.2.6"] {
+    for import in [
+        "wasi:sockets/tcp@0.2.6",
+        "wasi:http/outgoing-handler@0.2.6",
+        "wasi:filesystem/types@0.2.6",
+    ] {
         let bytes = wat::parse_str(format!("(component (import \"{import}\" (instance)))")).unwrap();
         let (status, inspection) = inspect(&program, "stranger.wasm", &bytes);
         assert_eq!(status, Some(1));
         assert_eq!(inspection["admitted"], false);
-        assert!(inspection["reasons"][0].as_str().unwrap().contains(import), "{inspection}");
+        assert!(
+            inspection["reasons"][0].as_str().unwrap().contains(import),
+            "{inspection}"
+        );
     }
 }
 
@@ -26,7 +33,9 @@ fn a_provider_with_a_refused_component_never_answers() {
     let program = Program::with_config("[providers.stranger]\ncomponent = \"./stranger.wasm\"\n").unwrap();
     let bytes = wat::parse_str("(component (import \"wasi:sockets/tcp@0.2.6\" (instance)))").unwrap();
     std::fs::write(program.folder().join("stranger.wasm"), bytes).unwrap();
-    let finished = program.run(["call", "stranger", "embed", "--input", "{\"inputs\":[\"x\"]}"]).unwrap();
+    let finished = program
+        .run(["call", "stranger", "embed", "--input", "{\"inputs\":[\"x\"]}"])
+        .unwrap();
     assert_ne!(finished.status, Some(0));
     assert!(finished.stderr.contains("wasi:sockets/tcp@0.2.6"), "{finished:?}");
 }
@@ -48,7 +57,9 @@ fn every_bundled_adapter_is_admitted_and_imports_no_more_than_it_may() {
         assert_eq!(finished.status, Some(0), "{inspection}");
         assert_eq!(inspection["capabilities"], serde_json::json!(capabilities), "{name}");
         let imports = inspection["imports"].as_array().unwrap();
-        let uses_pool = imports.iter().any(|import| import.as_str().unwrap().contains("/pooled-http@"));
+        let uses_pool = imports
+            .iter()
+            .any(|import| import.as_str().unwrap().contains("/pooled-http@"));
         assert_eq!(uses_pool, pooled, "{name}: {imports:?}");
     }
 }
@@ -66,6 +77,8 @@ fn an_adapter_is_small() {
 #[test]
 fn the_fixture_of_the_hostile_tests_is_itself_admitted() {
     let program = Program::new().unwrap();
-    let finished = program.run(["--json", "inspect", fixture("misbehaver").to_str().unwrap()]).unwrap();
+    let finished = program
+        .run(["--json", "inspect", fixture("misbehaver").to_str().unwrap()])
+        .unwrap();
     assert_eq!(finished.json().unwrap()["admitted"], true);
 }

@@ -23,7 +23,9 @@ fn program(upstream: &Upstream, egress: &str) -> Program {
 
 fn order(program: &Program, order: &str) -> Value {
     let input = json!({"messages": [{"role": "user", "content": order}]}).to_string();
-    let finished = program.run(["--json", "call", "bad", "chat", "--input", &input]).unwrap();
+    let finished = program
+        .run(["--json", "call", "bad", "chat", "--input", &input])
+        .unwrap();
     if finished.status == Some(0) {
         return finished.json().unwrap();
     }
@@ -36,7 +38,10 @@ async fn a_granted_origin_at_a_granted_address_is_reached() {
     let upstream = Upstream::start().await.unwrap();
     let program = program(&upstream, "allow_private = [\"127.0.0.1/32\"]");
     let answer = order(&program, &format!("fetch {}/models", upstream.openai_url()));
-    assert!(answer["text"].as_str().unwrap_or_default().starts_with("401"), "{answer}");
+    assert!(
+        answer["text"].as_str().unwrap_or_default().starts_with("401"),
+        "{answer}"
+    );
     assert_eq!(upstream.requests(Api::OpenAi).len(), 1);
 }
 
@@ -44,7 +49,13 @@ async fn a_granted_origin_at_a_granted_address_is_reached() {
 async fn a_private_address_needs_a_grant_of_its_own() {
     let upstream = Upstream::start().await.unwrap();
     let program = program(&upstream, "allow_private = [\"10.0.0.0/8\"]");
-    let finished = program.run(["call", "bad", "chat", "--input", r#"{"messages":[{"role":"user","content":"echo"}]}"#]);
+    let finished = program.run([
+        "call",
+        "bad",
+        "chat",
+        "--input",
+        r#"{"messages":[{"role":"user","content":"echo"}]}"#,
+    ]);
     let finished = finished.unwrap();
     assert_ne!(finished.status, Some(0));
     assert!(finished.stderr.contains("allow_private"), "{finished:?}");
@@ -74,7 +85,12 @@ async fn no_other_place_is_reached() {
 async fn the_hosts_headers_and_line_breaks_are_refused() {
     let upstream = Upstream::start().await.unwrap();
     let program = program(&upstream, "allow_private = [\"127.0.0.1/32\"]");
-    for header in ["Host evil.example", "Authorization Bearer", "Content-Length 1", "x-a 1\\r\\nx-b:2"] {
+    for header in [
+        "Host evil.example",
+        "Authorization Bearer",
+        "Content-Length 1",
+        "x-a 1\\r\\nx-b:2",
+    ] {
         let answer = order(&program, &format!("header {header}"));
         assert_eq!(answer["error"]["kind"], "invalid-request", "{header}: {answer}");
     }

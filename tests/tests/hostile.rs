@@ -23,13 +23,21 @@ fn program() -> Program {
 }
 
 async fn order(server: &Server, provider: &str, order: &str) -> (u16, Value) {
-    server.post(&format!("/v1/providers/{provider}/embed"), json!({"inputs": [order]})).await.unwrap()
+    server
+        .post(&format!("/v1/providers/{provider}/embed"), json!({"inputs": [order]}))
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_ends_its_own_call_with_its_own_error_and_the_next_call_works() {
     let server = Server::start(&program()).unwrap();
-    for (bad, kind) in [("spin", "cpu-time"), ("grow", "out-of-memory"), ("trap", "trap"), ("recurse", "trap")] {
+    for (bad, kind) in [
+        ("spin", "cpu-time"),
+        ("grow", "out-of-memory"),
+        ("trap", "trap"),
+        ("recurse", "trap"),
+    ] {
         let (status, answer) = order(&server, "bad", bad).await;
         assert_eq!(answer["error"]["kind"], kind, "{bad}: {status} {answer}");
         assert_eq!(answer["error"]["provider"], "bad");

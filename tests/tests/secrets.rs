@@ -33,10 +33,20 @@ fn order(order: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_that_tells_every_byte_it_sees_tells_no_key() {
     let upstream = Upstream::builder().api_key(KEY).start().await.unwrap();
-    let finished = program(&upstream).run(["-v", "call", "bad", "chat", "--input", &order("echo")]).unwrap();
+    let finished = program(&upstream)
+        .run(["-v", "call", "bad", "chat", "--input", &order("echo")])
+        .unwrap();
     assert_eq!(finished.status, Some(0), "{finished:?}");
-    assert!(finished.stdout.contains("base_url"), "it tells its settings: {}", finished.stdout);
-    assert!(finished.stdout.contains("200"), "it tells the answer: {}", finished.stdout);
+    assert!(
+        finished.stdout.contains("base_url"),
+        "it tells its settings: {}",
+        finished.stdout
+    );
+    assert!(
+        finished.stdout.contains("200"),
+        "it tells the answer: {}",
+        finished.stdout
+    );
     assert!(!finished.stdout.contains(KEY) && !finished.stderr.contains(KEY));
     let received = upstream.last_request(Api::OpenAi).unwrap();
     assert_eq!(received.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
@@ -47,9 +57,14 @@ async fn a_secret_that_was_not_granted_is_denied_by_name() {
     let upstream = Upstream::builder().api_key(KEY).start().await.unwrap();
     let url = format!("{}/models", upstream.openai_url());
     let input = order(&format!("steal other_key {url}"));
-    let finished = program(&upstream).run(["--json", "call", "bad", "chat", "--input", &input]).unwrap();
+    let finished = program(&upstream)
+        .run(["--json", "call", "bad", "chat", "--input", &input])
+        .unwrap();
     assert_eq!(finished.status, Some(1));
-    assert!(finished.stderr.contains("credential-denied") && finished.stderr.contains("other_key"), "{finished:?}");
+    assert!(
+        finished.stderr.contains("credential-denied") && finished.stderr.contains("other_key"),
+        "{finished:?}"
+    );
     assert_eq!(upstream.stats().requests.total, 0);
 }
 
@@ -57,7 +72,9 @@ async fn a_secret_that_was_not_granted_is_denied_by_name() {
 async fn a_secret_does_not_go_to_an_origin_that_is_not_granted() {
     let upstream = Upstream::builder().api_key(KEY).start().await.unwrap();
     let input = order(&format!("steal api_key {}", upstream.own_url_of(Api::Voyage)));
-    let finished = program(&upstream).run(["--json", "call", "bad", "chat", "--input", &input]).unwrap();
+    let finished = program(&upstream)
+        .run(["--json", "call", "bad", "chat", "--input", &input])
+        .unwrap();
     assert!(finished.stderr.contains("egress-denied"), "{finished:?}");
     assert_eq!(upstream.stats().connections.opened, 0);
     assert!(!finished.stderr.contains(KEY));

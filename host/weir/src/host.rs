@@ -1,5 +1,7 @@
 //! The configured providers over one runtime. Each is loaded when it is first asked for.
 
+mod error;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,14 +9,14 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
-use weir_pool::{PoolManager, TlsError};
-use weir_runtime::{
-    EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeError, RuntimeOptions, WasiMode, metadata,
-};
+use weir_pool::PoolManager;
+use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, WasiMode, metadata};
 
 use crate::config::settings::{Isolation, Wasi};
 use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, SecretError, SecretSource};
 use crate::{bundled, presets, suggest};
+
+pub use error::HostError;
 
 /// The one secret that most adapters have.
 const API_KEY: &str = "api_key";
@@ -30,129 +32,6 @@ pub struct Host {
     config: EffectiveConfig,
     runtime: Runtime,
     providers: BTreeMap<String, OnceCell<Provider>>,
-}
-
-/// The host, or one of its providers, can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// No root certificates, so no TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The WebAssembly engine did not start.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// No provider has this name.
-    #[error("there is no provider `{name}`{suggestion}{hint}")]
-    UnknownProvider {
-        /// The name.
-        name: String,
-        /// The end of the sentence: what was perhaps meant, or what there is.
-        suggestion: String,
-        /// What to do, where a preset has the name.
-        hint: String,
-    },
-    /// The component's file can't be read.
-    #[error("provider `{provider}`: can't read the component {}: {reason}", path.display())]
-    Component {
-        /// The provider.
-        provider: String,
-        /// The file.
-        path: PathBuf,
-        /// Why, in the system's words.
-        reason: String,
-    },
-    /// The program was built without the component.
-    #[error(
-        "provider `{provider}`: this program was built without the component `{component}`; run `just build-guests` and \
-         build again, or name a file with `component = \"./{component}.wasm\"` under [providers.{provider}]"
-    )]
-    NotBundled {
-        /// The provider.
-        provider: String,
-        /// The component.
-        component: String,
-    },
-    /// A secret is not where the configuration says.
-    #[error("provider `{provider}`: the secret `{secret}` is missing: {source}")]
-    SecretNotFound {
-        /// The provider.
-        provider: String,
-        /// The secret's name.
-        secret: String,
-        /// What is wrong.
-        source: SecretError,
-    },
-    /// A secret that the component requires was not configured.
-    #[error("provider `{provider}` needs the secret `{secret}`: {advice}")]
-    MissingSecret {
-        /// The provider.
-        provider: String,
-        /// The secret's name.
-        secret: String,
-        /// How to give it.
-        advice: String,
-    },
-    /// The data folder can't be made.
-    #[error("provider `{provider}`: can't make the folder {}: {reason}", folder.display())]
-    DataDir {
-        /// The provider that needs it.
-        provider: String,
-        /// The folder.
-        folder: PathBuf,
-        /// Why, in the system's words.
-        reason: String,
-    },
-    /// The component was not admitted, or can't be given what it needs.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-}
-
-impl HostError {
-    /// Whether the configuration or the command is to blame, rather than the machine or the component.
-    pub fn is_configuration(&self) -> bool {
-        matches!(
-            self,
-            HostError::UnknownProvider { .. }
-                | HostError::SecretNotFound { .. }
-                | HostError::MissingSecret { .. }
-                | HostError::NotBundled { .. }
-                | HostError::Load(LoadError::UnknownSetting { .. } | LoadError::Origin { .. })
-        )
-    }
-
-    /// The provider that can't be used.
-    pub fn provider(&self) -> Option<&str> {
-        match self {
-            HostError::UnknownProvider { name: provider, .. }
-            | HostError::Component { provider, .. }
-            | HostError::NotBundled { provider, .. }
-            | HostError::SecretNotFound { provider, .. }
-            | HostError::MissingSecret { provider, .. }
-            | HostError::DataDir { provider, .. }
-            | HostError::Load(
-                LoadError::NotAdmitted { provider, .. }
-                | LoadError::Compile { provider, .. }
-                | LoadError::Describe { provider, .. }
-                | LoadError::MissingSecret { provider, .. }
-                | LoadError::UnknownSetting { provider, .. }
-                | LoadError::Origin { provider, .. }
-                | LoadError::NoStorage { provider }
-                | LoadError::Storage { provider, .. }
-                | LoadError::Pool { provider, .. },
-            ) => Some(provider),
-            HostError::Tls(_) | HostError::Runtime(_) => None,
-        }
-    }
-
-    /// The error's public name.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            HostError::UnknownProvider { .. } => "not-found",
-            HostError::Load(_) | HostError::Component { .. } => "load",
-            _ if self.is_configuration() => "configuration",
-            _ => "host",
-        }
-    }
 }
 
 impl Host {

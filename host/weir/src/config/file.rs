@@ -246,9 +246,10 @@ fn anchor_paths(root: &mut Node, folder: &Path) {
     for key in ["data_dir", "cache_dir"] {
         settings.get_mut(key).map(anchor);
     }
-    let sources = |node: &mut Node| match &mut node.value {
-        Value::Table(source) => _ = source.get_mut("file").map(anchor),
-        _ => {}
+    let sources = |node: &mut Node| {
+        if let Value::Table(source) = &mut node.value {
+            source.get_mut("file").map(anchor);
+        }
     };
     if let Some(Value::Table(server)) = settings.get_mut("server").map(|node| &mut node.value)
         && let Some(Value::List(keys)) = server.get_mut("api_keys").map(|node| &mut node.value)

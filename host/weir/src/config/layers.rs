@@ -149,7 +149,13 @@ fn effective(file: Node, path: Option<PathBuf>, sources: &Sources) -> Result<Eff
 
     let config: Config = de::from_tree(&tree)?;
     validate::check(&config, &tree)?;
-    Ok(EffectiveConfig { config, tree, environment: environment.clone(), file: path, lists_providers })
+    Ok(EffectiveConfig {
+        config,
+        tree,
+        environment: environment.clone(),
+        file: path,
+        lists_providers,
+    })
 }
 
 fn flags(given: &[(&'static str, Vec<String>, String)]) -> Node {

@@ -3,12 +3,12 @@
 //! | file | subject |
 //! |---|---|
 //! | [`tree`] | values with the place where each was written |
-//! | [`file`] | finding and reading `weir.toml`, `${VAR}` |
+//! | [`mod@file`] | finding and reading `weir.toml`, `${VAR}` |
 //! | [`environment`] | the environment, and `WEIR_…__…` in it |
 //! | [`layers`] | which layer overrides which |
 //! | [`settings`], [`units`], [`secrets`], [`component`] | the typed settings |
-//! | [`de`], [`error`] | from the tree to the types, and what is wrong |
-//! | [`validate`] | what no type can tell: names that must exist, addresses that need a grant |
+//! | `de`, [`error`] | from the tree to the types, and what is wrong |
+//! | `validate` | what no type can tell: names that must exist, addresses that need a grant |
 //! | [`show`] | the effective settings for people and programs |
 
 pub mod component;

@@ -137,7 +137,7 @@ impl fmt::Display for ByteSize {
         let exact = UNITS
             .iter()
             .take(3)
-            .find(|(_, factor)| self.0 > 0 && self.0 % factor == 0);
+            .find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
         match exact {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}B", self.0),

@@ -85,23 +85,23 @@ fn check_operations(provider: &ProviderConfig, node: &Node) -> Result<(), Config
         .flat_map(|capability| capability.operations())
         .copied()
         .collect();
-    for operation in provider
+    let Some(operation) = provider
         .operations
         .keys()
-        .filter(|operation| !known.contains(&operation.as_str()))
-    {
-        let place = node.get(&["operations", operation]).unwrap_or(node);
-        let message = format!(
-            "there is no operation `{operation}`{}",
-            suggest::ending(operation, &known)
-        );
-        return Err(ConfigError::setting(
-            place.key_origin.clone(),
-            place.path.clone(),
-            message,
-        ));
-    }
-    Ok(())
+        .find(|operation| !known.contains(&operation.as_str()))
+    else {
+        return Ok(());
+    };
+    let place = node.get(&["operations", operation]).unwrap_or(node);
+    let message = format!(
+        "there is no operation `{operation}`{}",
+        suggest::ending(operation, &known)
+    );
+    Err(ConfigError::setting(
+        place.key_origin.clone(),
+        place.path.clone(),
+        message,
+    ))
 }
 
 /// A URL that leads into a private network is of no use without the grant for it: better said now than at each call.

@@ -20,7 +20,11 @@ pub struct Batcher<T> {
 impl<T> Batcher<T> {
     /// An empty one.
     pub fn new(limits: BatchLimits) -> Self {
-        Batcher { limits, items: Vec::new(), weight: 0 }
+        Batcher {
+            limits,
+            items: Vec::new(),
+            weight: 0,
+        }
     }
 
     /// Adds an item. Returns the batch before it, if the item did not fit, or the batch with it, if that is full.
@@ -30,7 +34,11 @@ impl<T> Batcher<T> {
         self.items.push(item);
         self.weight = self.weight.saturating_add(weight);
         // Both can't be full: the one before left a single item here, and where one item is a batch none is ever kept.
-        if full.is_none() && self.items.len() >= self.limits.items { self.take() } else { full }
+        if full.is_none() && self.items.len() >= self.limits.items {
+            self.take()
+        } else {
+            full
+        }
     }
 
     /// The items gathered so far.
@@ -53,7 +61,10 @@ mod tests {
 
     fn fill(limits: BatchLimits, weights: &[u64]) -> Vec<Vec<u64>> {
         let mut batcher = Batcher::new(limits);
-        let mut batches: Vec<Vec<u64>> = weights.iter().filter_map(|weight| batcher.push(*weight, *weight)).collect();
+        let mut batches: Vec<Vec<u64>> = weights
+            .iter()
+            .filter_map(|weight| batcher.push(*weight, *weight))
+            .collect();
         batches.extend(batcher.take());
         assert!(batcher.is_empty());
         batches

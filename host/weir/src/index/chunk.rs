@@ -1,8 +1,8 @@
 //! A file's text in pieces that follow its structure.
 //!
 //! `text-splitter` finds the places to cut (the syntax tree for code, headings and blocks for Markdown, paragraphs
-//! and sentences for the rest). They are moved here to the beginnings of lines, so that a piece can be named by its lines. No
-//! text is lost: the pieces, one after the other, are the file, but for pieces that are nothing but white space.
+//! and sentences for the rest). They are moved here to the beginnings of lines, so that a piece can be named by its
+//! lines, and in front of the comments that lead to an item. No text is lost: the pieces, one after the other, are the file, but for pieces that are nothing but white space.
 //! A piece that is still too long is split at a line, and a line that is too long within it.
 //!
 //! What is embedded of a chunk is [`Chunk::embedded_text`]: a line with its path and symbol, then its text.
@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use text_splitter::{ChunkConfig, CodeSplitter, MarkdownSplitter, TextSplitter};
 
+use super::estimate;
 use super::language::{self, Syntax};
-use super::{estimate, symbol};
+use super::symbol::{self, Item};
 
 /// Most characters of a chunk: 430 to 540 tokens on average, by language (see [`estimate`]), and a screenful for a
 /// person. Models with a small window get smaller ones, see [`max_characters`].
@@ -69,8 +70,10 @@ pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
     let path: Arc<str> = path.into();
     let mut line = 1;
     let mut chunks = Vec::new();
-    for piece in pieces(syntax, text, max) {
-        let Some(content) = text.get(piece.clone()) else { continue };
+    for piece in pieces(syntax, &items, text, max) {
+        let Some(content) = text.get(piece.clone()) else {
+            continue;
+        };
         let newlines = count_newlines(content);
         let start_line = line;
         line += newlines;
@@ -92,11 +95,18 @@ pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
 }
 
 /// The ranges of the pieces. They follow each other without a gap, from the text's beginning to its end.
-fn pieces(syntax: Syntax, text: &str, max: usize) -> Vec<Range<usize>> {
+fn pieces(syntax: Syntax, items: &[Item], text: &str, max: usize) -> Vec<Range<usize>> {
+    let mut cuts: Vec<usize> = cuts(syntax, text, max)
+        .into_iter()
+        .filter_map(|cut| line_start(text, cut))
+        .collect();
+    cuts.push(text.len());
     let mut pieces = Vec::new();
     let mut start = 0;
-    let ends = cuts(syntax, text, max).into_iter().filter_map(|cut| line_start(text, cut));
-    for end in ends.chain([text.len()]) {
+    for (place, cut) in cuts.iter().enumerate() {
+        let next = cuts.get(place + 1).copied().unwrap_or(text.len());
+        let end = before_comments(items, text, *cut).filter(|end| *end > start && fits(text, *end..next, max));
+        let end = end.unwrap_or(*cut);
         if end > start {
             push_split(&mut pieces, text, start..end, max);
             start = end;
@@ -105,17 +115,33 @@ fn pieces(syntax: Syntax, text: &str, max: usize) -> Vec<Range<usize>> {
     pieces
 }
 
+/// Where to cut instead, if a cut would part an item from the comments and attributes that lead to it.
+fn before_comments(items: &[Item], text: &str, cut: usize) -> Option<usize> {
+    let item = items.iter().find(|item| item.range.start < cut && cut <= item.start)?;
+    line_start(text, item.range.start)
+}
+
+fn fits(text: &str, range: Range<usize>, max: usize) -> bool {
+    text.get(range).is_some_and(|piece| piece.chars().nth(max).is_none())
+}
+
 /// Where the text's structure says to cut, in ascending order.
 fn cuts(syntax: Syntax, text: &str, max: usize) -> Vec<usize> {
     // Moving a cut to the beginning of its line makes the piece after it longer: by a line of code, mostly.
     let config = || ChunkConfig::new(max - max / 15).with_trim(false);
-    let code = syntax.grammar().and_then(|grammar| CodeSplitter::new(grammar, config()).ok());
+    let code = syntax
+        .grammar()
+        .and_then(|grammar| CodeSplitter::new(grammar, config()).ok());
     match (syntax, code) {
         (_, Some(code)) => code.chunk_indices(text).map(|(offset, _)| offset).collect(),
-        (Syntax::Markdown, None) => {
-            MarkdownSplitter::new(config()).chunk_indices(text).map(|(offset, _)| offset).collect()
-        }
-        (_, None) => TextSplitter::new(config()).chunk_indices(text).map(|(offset, _)| offset).collect(),
+        (Syntax::Markdown, None) => MarkdownSplitter::new(config())
+            .chunk_indices(text)
+            .map(|(offset, _)| offset)
+            .collect(),
+        (_, None) => TextSplitter::new(config())
+            .chunk_indices(text)
+            .map(|(offset, _)| offset)
+            .collect(),
     }
 }
 
@@ -130,7 +156,9 @@ fn line_start(text: &str, cut: usize) -> Option<usize> {
 fn push_split(pieces: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, max: usize) {
     let mut start = range.start;
     while let Some(rest) = text.get(start..range.end) {
-        let Some((limit, _)) = rest.char_indices().nth(max) else { break };
+        let Some((limit, _)) = rest.char_indices().nth(max) else {
+            break;
+        };
         let fitting = rest.get(..limit).unwrap_or(rest);
         let length = fitting.rfind('\n').map_or(limit, |newline| newline + 1);
         pieces.push(start..start + length);
@@ -154,14 +182,21 @@ mod tests {
     /// Every line is in the chunk that claims it, no character is lost, and none is too long.
     fn assert_covers(path: &str, text: &str, max: usize) {
         let syntax = language::of_path(path).1;
-        let whole: String = pieces(syntax, text, max).into_iter().map(|piece| &text[piece]).collect();
+        let whole: String = pieces(syntax, &symbol::items(syntax, text), text, max)
+            .into_iter()
+            .map(|piece| &text[piece])
+            .collect();
         assert_eq!(whole, text);
 
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let chunks = chunks(path, text, max);
         let mut seen = vec![String::new(); lines.len()];
         for chunk in &chunks {
-            assert!(chunk.text.chars().count() <= max, "{} characters", chunk.text.chars().count());
+            assert!(
+                chunk.text.chars().count() <= max,
+                "{} characters",
+                chunk.text.chars().count()
+            );
             assert!(chunk.start_line <= chunk.end_line);
             let last = chunk.end_line as usize;
             assert!(last <= lines.len());
@@ -178,7 +213,9 @@ mod tests {
 
     fn rust_file(functions: usize) -> String {
         let function = |n: usize| {
-            let body: String = (0..8).map(|line| format!("        let value_{line} = compute({n}, {line});\n")).collect();
+            let body: String = (0..8)
+                .map(|line| format!("        let value_{line} = compute({n}, {line});\n"))
+                .collect();
             format!("    /// Number {n}.\n    pub fn method_{n}(&self) {{\n{body}    }}\n\n")
         };
         let methods: String = (0..functions).map(function).collect();
@@ -193,7 +230,11 @@ mod tests {
         assert!(chunks.len() > 5);
         for chunk in &chunks {
             let beginnings = ["//! A", "impl Widget", "    /// Number", "}\n\nfn last"];
-            assert!(beginnings.iter().any(|beginning| chunk.text.starts_with(beginning)), "{}", chunk.text);
+            assert!(
+                beginnings.iter().any(|beginning| chunk.text.starts_with(beginning)),
+                "{}",
+                chunk.text
+            );
             assert_eq!(chunk.language, "rust");
         }
         let methods = chunks.iter().filter(|chunk| chunk.text.starts_with("    /// Number"));
@@ -213,7 +254,9 @@ mod tests {
 
     #[test]
     fn an_oversized_item_is_split_and_nothing_of_it_dropped() {
-        let comment: String = (0..400).map(|n| format!(" * sentence number {n} of a comment\n")).collect();
+        let comment: String = (0..400)
+            .map(|n| format!(" * sentence number {n} of a comment\n"))
+            .collect();
         let text = format!("/*\n{comment} */\nint f(void) {{ return 0; }}\n");
         assert_covers("f.c", &text, MAX_CHARACTERS);
         assert!(chunks("f.c", &text, MAX_CHARACTERS).len() > 8);

@@ -43,9 +43,8 @@ async fn count_into(
     max_characters: usize,
     reporter: &mut dyn Reporter,
 ) -> Result<(), IndexError> {
-    let manifest = tokio::task::spawn_blocking(move || {
-        manifest.exists().then(|| Manifest::open(&manifest)).transpose()
-    });
+    let manifest =
+        tokio::task::spawn_blocking(move || manifest.exists().then(|| Manifest::open(&manifest)).transpose());
     let manifest = manifest.await??.map(Arc::new);
     let mut noted = match &manifest {
         Some(manifest) => manifest.paths()?,
@@ -68,7 +67,10 @@ async fn count_into(
                 noted.remove(&file.path);
                 counts.files += 1;
                 counts.chunks += file.chunks.len() as u64;
-                let tokens = file.chunks.iter().map(|(_, chunk)| estimate::tokens(&chunk.embedded_text()));
+                let tokens = file
+                    .chunks
+                    .iter()
+                    .map(|(_, chunk)| estimate::tokens(&chunk.embedded_text()));
                 counts.tokens += tokens.map(u64::from).sum::<u64>();
             }
             Prepared::Skipped { path, reason } => {
@@ -106,10 +108,20 @@ mod tests {
         std::fs::write(folder.path().join("b.bin"), "\0").unwrap();
         let manifest = folder.path().join("index/c.redb");
         let tree = walk(folder.path()).unwrap();
-        let (counts, ended) =
-            count(tree, Counts::default(), manifest.clone(), 1_500, &mut Silent, &CancellationToken::new()).await;
+        let (counts, ended) = count(
+            tree,
+            Counts::default(),
+            manifest.clone(),
+            1_500,
+            &mut Silent,
+            &CancellationToken::new(),
+        )
+        .await;
         assert_eq!(ended.unwrap(), End::Complete);
-        assert_eq!((counts.files, counts.chunks, counts.skipped, counts.requests), (1, 1, 1, 0));
+        assert_eq!(
+            (counts.files, counts.chunks, counts.skipped, counts.requests),
+            (1, 1, 1, 0)
+        );
         // `a.rs a` and `fn a() {}`: six words and seven marks.
         assert_eq!(counts.tokens, u64::from(estimate::tokens("a.rs a\nfn a() {}\n")));
         assert!(!manifest.exists());

@@ -53,7 +53,7 @@ pub enum IndexError {
     #[error("{error}; {advice}. What was acknowledged is kept: run the same command again to go on")]
     Stopped {
         /// The failure.
-        error: CallError,
+        error: Box<CallError>,
         /// What to do about it.
         advice: String,
     },

@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn an_id_is_the_same_on_every_run_and_every_machine() {
-        assert_eq!(ChunkId::new("src/a.rs", "fn a() {}\n", 0).to_string(), "2f74116e-4eb3-8207-8e67-df41f867d8e1");
+        assert_eq!(
+            ChunkId::new("src/a.rs", "fn a() {}\n", 0).to_string(),
+            "2f74116e-4eb3-8207-8e67-df41f867d8e1"
+        );
     }
 
     #[test]

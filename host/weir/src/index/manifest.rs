@@ -16,7 +16,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+};
 use serde::{Deserialize, Serialize};
 
 use super::ids::ChunkId;
@@ -119,7 +121,10 @@ impl FileState {
 
     /// Every point of the file that may be in the store.
     pub fn all_points(self) -> BTreeSet<ChunkId> {
-        self.points.into_iter().chain(self.pending.unwrap_or_default()).collect()
+        self.points
+            .into_iter()
+            .chain(self.pending.unwrap_or_default())
+            .collect()
     }
 }
 
@@ -144,12 +149,21 @@ pub struct Manifest {
 impl Manifest {
     /// Opens a collection's manifest, or begins one.
     pub fn open(file: &Path) -> Result<Manifest, ManifestError> {
-        let storage = |error: std::io::Error| ManifestError::Storage { file: file.to_owned(), reason: error.to_string() };
+        let storage = |error: std::io::Error| ManifestError::Storage {
+            file: file.to_owned(),
+            reason: error.to_string(),
+        };
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).map_err(storage)?;
         }
-        let database = Builder::new().set_cache_size(CACHE_BYTES).create(file).map_err(|error| open_error(file, error))?;
-        let manifest = Manifest { database, file: file.to_owned() };
+        let database = Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .create(file)
+            .map_err(|error| open_error(file, error))?;
+        let manifest = Manifest {
+            database,
+            file: file.to_owned(),
+        };
         match manifest.meta("format")? {
             Some(format) => check_format(file, &format)?,
             None => manifest.write(|transaction| {
@@ -178,7 +192,9 @@ impl Manifest {
 
     /// Whose vectors the collection holds. None before the first were made.
     pub fn description(&self) -> Result<Option<Description>, ManifestError> {
-        self.meta("description")?.map(|json| parse_description(&self.file, &json)).transpose()
+        self.meta("description")?
+            .map(|json| parse_description(&self.file, &json))
+            .transpose()
     }
 
     /// Notes whose vectors the collection holds.
@@ -193,13 +209,21 @@ impl Manifest {
     /// What is known of a file; nothing of a new one.
     pub fn file(&self, path: &str) -> Result<FileState, ManifestError> {
         let (indexed, pending) = self.read(|transaction| {
-            let indexed = transaction.open_table(FILES)?.get(path)?.map(|value| value.value().to_vec());
-            let pending = transaction.open_table(PENDING)?.get(path)?.map(|value| value.value().to_vec());
+            let indexed = transaction
+                .open_table(FILES)?
+                .get(path)?
+                .map(|value| value.value().to_vec());
+            let pending = transaction
+                .open_table(PENDING)?
+                .get(path)?
+                .map(|value| value.value().to_vec());
             Ok((indexed, pending))
         })?;
         let mut state = FileState::default();
         if let Some(value) = indexed {
-            let (hash, points) = value.split_first_chunk().ok_or_else(|| self.damaged(format!("{path} is cut off")))?;
+            let (hash, points) = value
+                .split_first_chunk()
+                .ok_or_else(|| self.damaged(format!("{path} is cut off")))?;
             state.indexed = Some(*hash);
             state.points = self.decode(path, points)?;
         }
@@ -225,7 +249,10 @@ impl Manifest {
         self.write(|transaction| {
             let mut pending = transaction.open_table(PENDING)?;
             for (path, points) in files {
-                let mut value = pending.get(path)?.map(|value| value.value().to_vec()).unwrap_or_default();
+                let mut value = pending
+                    .get(path)?
+                    .map(|value| value.value().to_vec())
+                    .unwrap_or_default();
                 for point in points {
                     if !value.chunks_exact(ID_BYTES).any(|known| known == point.as_bytes()) {
                         value.extend_from_slice(point.as_bytes());
@@ -245,7 +272,9 @@ impl Manifest {
             for file in files {
                 let mut value = Vec::with_capacity(HASH_BYTES + file.points.len() * ID_BYTES);
                 value.extend_from_slice(&file.hash);
-                file.points.iter().for_each(|point| value.extend_from_slice(point.as_bytes()));
+                file.points
+                    .iter()
+                    .for_each(|point| value.extend_from_slice(point.as_bytes()));
                 indexed.insert(file.path.as_str(), value.as_slice())?;
                 pending.remove(file.path.as_str())?;
             }
@@ -303,10 +332,7 @@ impl Manifest {
     }
 
     /// One transaction, durable when this returns.
-    fn write(
-        &self,
-        act: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
-    ) -> Result<(), ManifestError> {
+    fn write(&self, act: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), ManifestError> {
         let run = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
             act(&transaction)?;
@@ -324,7 +350,10 @@ impl Manifest {
     }
 
     fn damaged(&self, reason: String) -> ManifestError {
-        ManifestError::Damaged { file: self.file.clone(), reason }
+        ManifestError::Damaged {
+            file: self.file.clone(),
+            reason,
+        }
     }
 }
 
@@ -340,25 +369,37 @@ fn check_format(file: &Path, found: &str) -> Result<(), ManifestError> {
     if found == FORMAT {
         return Ok(());
     }
-    Err(ManifestError::UnknownFormat { file: file.to_owned(), found: found.to_owned() })
+    Err(ManifestError::UnknownFormat {
+        file: file.to_owned(),
+        found: found.to_owned(),
+    })
 }
 
 fn parse_description(file: &Path, json: &str) -> Result<Description, ManifestError> {
-    serde_json::from_str(json)
-        .map_err(|error| ManifestError::Damaged { file: file.to_owned(), reason: format!("description: {error}") })
+    serde_json::from_str(json).map_err(|error| ManifestError::Damaged {
+        file: file.to_owned(),
+        reason: format!("description: {error}"),
+    })
 }
 
 fn open_error(file: &Path, error: DatabaseError) -> ManifestError {
     let file = file.to_owned();
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => ManifestError::InUse { file },
-        DatabaseError::UpgradeRequired(version) => {
-            ManifestError::UnknownFormat { file, found: format!("redb {version}") }
-        }
+        DatabaseError::UpgradeRequired(version) => ManifestError::UnknownFormat {
+            file,
+            found: format!("redb {version}"),
+        },
         DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() != std::io::ErrorKind::InvalidData => {
-            ManifestError::Storage { file, reason: error.to_string() }
+            ManifestError::Storage {
+                file,
+                reason: error.to_string(),
+            }
         }
-        other => ManifestError::Damaged { file, reason: other.to_string() },
+        other => ManifestError::Damaged {
+            file,
+            reason: other.to_string(),
+        },
     }
 }
 
@@ -379,14 +420,21 @@ mod tests {
     }
 
     fn indexed(path: &str, hash: u8, points: &[u8]) -> IndexedFile {
-        IndexedFile { path: path.into(), hash: [hash; HASH_BYTES], points: points.iter().copied().map(id).collect() }
+        IndexedFile {
+            path: path.into(),
+            hash: [hash; HASH_BYTES],
+            points: points.iter().copied().map(id).collect(),
+        }
     }
 
     fn description() -> Description {
         Description {
             root: "/a".into(),
             store: "memory".into(),
-            embedding: Model { provider: "local".into(), model: "static".into() },
+            embedding: Model {
+                provider: "local".into(),
+                model: "static".into(),
+            },
             configured_model: None,
             dimensions: 256,
             sparse: None,
@@ -400,18 +448,31 @@ mod tests {
         let manifest = Manifest::open(&file).unwrap();
         assert_eq!(manifest.description().unwrap(), None);
         manifest.describe(&description()).unwrap();
-        manifest.begin([("a", [id(1), id(2)].as_slice()), ("b", &[id(3)])]).unwrap();
+        manifest
+            .begin([("a", [id(1), id(2)].as_slice()), ("b", &[id(3)])])
+            .unwrap();
         manifest.finish(&[indexed("a", 7, &[1, 2])]).unwrap();
         drop(manifest);
 
         assert_eq!(Manifest::peek(&file).unwrap(), Some(description()));
         let manifest = Manifest::open(&file).unwrap();
-        let a = FileState { indexed: Some([7; HASH_BYTES]), points: vec![id(1), id(2)], pending: None };
+        let a = FileState {
+            indexed: Some([7; HASH_BYTES]),
+            points: vec![id(1), id(2)],
+            pending: None,
+        };
         assert_eq!(manifest.file("a").unwrap(), a);
-        let b = FileState { indexed: None, points: vec![], pending: Some(vec![id(3)]) };
+        let b = FileState {
+            indexed: None,
+            points: vec![],
+            pending: Some(vec![id(3)]),
+        };
         assert_eq!(manifest.file("b").unwrap(), b);
         assert_eq!(manifest.file("c").unwrap(), FileState::default());
-        assert_eq!(manifest.paths().unwrap(), BTreeSet::from(["a".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            manifest.paths().unwrap(),
+            BTreeSet::from(["a".to_owned(), "b".to_owned()])
+        );
     }
 
     #[test]
@@ -452,8 +513,14 @@ mod tests {
         let before = fs::read(&file).unwrap();
 
         let error = Manifest::open(&file).unwrap_err();
-        assert!(matches!(&error, ManifestError::UnknownFormat { found, .. } if found == "2"), "{error}");
-        assert!(matches!(Manifest::peek(&file), Err(ManifestError::UnknownFormat { .. })));
+        assert!(
+            matches!(&error, ManifestError::UnknownFormat { found, .. } if found == "2"),
+            "{error}"
+        );
+        assert!(matches!(
+            Manifest::peek(&file),
+            Err(ManifestError::UnknownFormat { .. })
+        ));
         assert_eq!(fs::read(&file).unwrap().len(), before.len());
     }
 
@@ -473,7 +540,12 @@ mod tests {
         let file = folder.path().join("c.redb");
         let first = Manifest::open(&file).unwrap();
         let error = Manifest::open(&file).unwrap_err();
-        assert!(error.to_string().starts_with("the collection is being indexed by another run"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("the collection is being indexed by another run"),
+            "{error}"
+        );
         assert!(matches!(Manifest::peek(&file), Err(ManifestError::InUse { .. })));
         drop(first);
         Manifest::open(&file).unwrap();

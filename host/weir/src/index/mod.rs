@@ -89,7 +89,10 @@ pub async fn run(
 ) -> Result<Summary, IndexError> {
     let began = Instant::now();
     let settings = &host.config().index;
-    let collection = names::collection(options.collection.as_deref().or(settings.collection.as_deref()), &options.path)?;
+    let collection = names::collection(
+        options.collection.as_deref().or(settings.collection.as_deref()),
+        &options.path,
+    )?;
     let file = names::manifest_file(host.data_dir(), &collection);
     let chosen = Chosen::new(host, &options);
     reporter.report(Event::Started {
@@ -184,11 +187,19 @@ async fn count_only(
 async fn walked(root: &Path, reporter: &mut dyn Reporter) -> Result<(Tree, Counts), IndexError> {
     let root = root.to_owned();
     let tree = tokio::task::spawn_blocking(move || walk::walk(&root)).await??;
-    reporter.report(Event::Walked { files: tree.files.len() });
-    let mut counts = Counts { skipped: tree.unnameable.len(), ..Counts::default() };
+    reporter.report(Event::Walked {
+        files: tree.files.len(),
+    });
+    let mut counts = Counts {
+        skipped: tree.unnameable.len(),
+        ..Counts::default()
+    };
     for path in &tree.unnameable {
         *counts.skipped_by_reason.entry(Skip::Name).or_default() += 1;
-        reporter.report(Event::Skipped { path: path.display().to_string(), reason: Skip::Name });
+        reporter.report(Event::Skipped {
+            path: path.display().to_string(),
+            reason: Skip::Name,
+        });
     }
     for error in &tree.errors {
         reporter.report(Event::Warning { message: error.clone() });
@@ -224,12 +235,16 @@ impl Chosen {
     ) -> Result<(Provider, Option<Provider>, Provider), IndexError> {
         let dense = providers::load(host, &self.embedding, Capability::Embedding, "embedding").await?;
         let store = providers::load(host, &self.store, Capability::VectorStore, "store").await?;
-        let Some(name) = &self.sparse else { return Ok((dense, None, store)) };
+        let Some(name) = &self.sparse else {
+            return Ok((dense, None, store));
+        };
         match providers::load(host, name, Capability::SparseEmbedding, "sparse").await {
             Ok(sparse) => Ok((dense, Some(sparse), store)),
             Err(error) if self.sparse_is_asked_for => Err(error),
             Err(error) => {
-                reporter.report(Event::Warning { message: format!("no sparse vectors: {error}") });
+                reporter.report(Event::Warning {
+                    message: format!("no sparse vectors: {error}"),
+                });
                 Ok((dense, None, store))
             }
         }
@@ -243,11 +258,18 @@ impl Chosen {
 }
 
 fn root_of(path: &Path) -> String {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
+    path.canonicalize()
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
 }
 
 /// The pools that were used, by their providers' names.
 fn pools(host: &Host) -> BTreeMap<String, PoolUse> {
     let pools = host.runtime().pools().stats();
-    pools.iter().map(|(name, stats)| (name.clone(), PoolUse::from(stats))).filter(|(_, pool)| pool.requests > 0).collect()
+    pools
+        .iter()
+        .map(|(name, stats)| (name.clone(), PoolUse::from(stats)))
+        .filter(|(_, pool)| pool.requests > 0)
+        .collect()
 }

@@ -28,15 +28,19 @@ pub fn manifest_file(data_dir: &Path, collection: &str) -> PathBuf {
 pub fn of_folder(data_dir: &Path, folder: &Path) -> Option<String> {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let mut candidates = folder.ancestors().map(default_name);
-    candidates.find(|name| manifest_file(data_dir, name).exists()).or_else(|| {
-        let mut all = indexed(data_dir);
-        if all.len() == 1 { all.pop() } else { None }
-    })
+    candidates
+        .find(|name| manifest_file(data_dir, name).exists())
+        .or_else(|| {
+            let mut all = indexed(data_dir);
+            if all.len() == 1 { all.pop() } else { None }
+        })
 }
 
 /// Every collection that has a manifest, sorted.
 pub fn indexed(data_dir: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(data_dir.join("index")) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(data_dir.join("index")) else {
+        return Vec::new();
+    };
     let name = |entry: std::io::Result<std::fs::DirEntry>| {
         Some(entry.ok()?.file_name().to_str()?.strip_suffix(".redb")?.to_owned())
     };
@@ -46,9 +50,14 @@ pub fn indexed(data_dir: &Path) -> Vec<String> {
 }
 
 fn default_name(canonical: &Path) -> String {
-    let folder = canonical.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
+    let folder = canonical
+        .file_name()
+        .map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
     let kept = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-    let folder: String = folder.chars().map(|character| if kept(character) { character } else { '-' }).collect();
+    let folder: String = folder
+        .chars()
+        .map(|character| if kept(character) { character } else { '-' })
+        .collect();
     let hash = blake3::hash(canonical.as_os_str().as_encoded_bytes()).to_hex();
     let hash: String = hash.chars().take(HASH_DIGITS).collect();
     let room = MAX_NAME - HASH_DIGITS - 1;

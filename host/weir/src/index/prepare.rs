@@ -63,10 +63,18 @@ pub fn prepare(
         Ok(Source::Text(text)) => text,
         Ok(Source::Skipped(reason)) => return Ok(Prepared::Skipped { path, reason }),
         Ok(Source::Gone) => return Ok(Prepared::Gone),
-        Err(error) => return Ok(Prepared::Unreadable { path, message: error.to_string() }),
+        Err(error) => {
+            return Ok(Prepared::Unreadable {
+                path,
+                message: error.to_string(),
+            });
+        }
     };
     let hash = content_hash(&text, max_characters);
-    let state = manifest.map(|manifest| manifest.file(&path)).transpose()?.unwrap_or_default();
+    let state = manifest
+        .map(|manifest| manifest.file(&path))
+        .transpose()?
+        .unwrap_or_default();
     if state.is_indexed(&hash) {
         return Ok(Prepared::Unchanged { path });
     }
@@ -77,7 +85,12 @@ pub fn prepare(
         stale.remove(id);
     });
     let stale = stale.into_iter().collect();
-    Ok(Prepared::Changed(ChangedFile { path, hash, chunks: ids.into_iter().zip(chunks).collect(), stale }))
+    Ok(Prepared::Changed(ChangedFile {
+        path,
+        hash,
+        chunks: ids.into_iter().zip(chunks).collect(),
+        stale,
+    }))
 }
 
 fn content_hash(text: &str, max_characters: usize) -> ContentHash {

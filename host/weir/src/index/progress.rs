@@ -137,29 +137,56 @@ fn write_line(out: &mut impl Write, line: &str) {
 
 fn figures(progress: &Progress) -> String {
     let (chunks, tokens) = (HumanCount(progress.chunks), HumanCount(progress.tokens));
-    let rate = if progress.seconds > 0.0 { progress.chunks as f64 / progress.seconds } else { 0.0 };
-    format!("{chunks} chunks, {tokens} tokens, {rate:.0} chunks/s, {} calls in flight", progress.in_flight)
+    let rate = if progress.seconds > 0.0 {
+        progress.chunks as f64 / progress.seconds
+    } else {
+        0.0
+    };
+    format!(
+        "{chunks} chunks, {tokens} tokens, {rate:.0} chunks/s, {} calls in flight",
+        progress.in_flight
+    )
 }
 
 /// A run that is over, for people.
 pub fn summary(summary: &Summary) -> String {
     let counts = &summary.counts;
     let (chunks, tokens) = (HumanCount(counts.chunks), HumanCount(counts.tokens));
-    let (verb, about) = if summary.dry_run { ("would index", "about ") } else { ("indexed", "") };
+    let (verb, about) = if summary.dry_run {
+        ("would index", "about ")
+    } else {
+        ("indexed", "")
+    };
     let mut text = format!(
         "{verb} {}: {chunks} chunks, {about}{tokens} tokens into `{}`, {:.1} s\n{} unchanged, {} removed, {} skipped",
-        files(counts.files), summary.collection, summary.seconds, counts.unchanged, counts.removed, counts.skipped,
+        files(counts.files),
+        summary.collection,
+        summary.seconds,
+        counts.unchanged,
+        counts.removed,
+        counts.skipped,
     );
     if !counts.skipped_by_reason.is_empty() {
-        let reasons: Vec<String> =
-            counts.skipped_by_reason.iter().map(|(reason, count)| format!("{count} {}", reason.as_str())).collect();
+        let reasons: Vec<String> = counts
+            .skipped_by_reason
+            .iter()
+            .map(|(reason, count)| format!("{count} {}", reason.as_str()))
+            .collect();
         text += &format!(" ({})", reasons.join(", "));
     }
     text += &format!(", {} failed", counts.failed);
     if !summary.pools.is_empty() {
         let rows = summary.pools.iter().map(|(name, pool)| {
-            let numbers = [pool.requests, pool.opened, pool.reused, pool.waits, pool.peak_in_flight as u64];
-            std::iter::once(name.clone()).chain(numbers.iter().map(u64::to_string)).collect()
+            let numbers = [
+                pool.requests,
+                pool.opened,
+                pool.reused,
+                pool.waits,
+                pool.peak_in_flight as u64,
+            ];
+            std::iter::once(name.clone())
+                .chain(numbers.iter().map(u64::to_string))
+                .collect()
         });
         let headings = ["pool", "requests", "opened", "reused", "waits", "peak in flight"];
         text += &format!("\n\n{}", table::render(&headings, rows));
@@ -168,7 +195,11 @@ pub fn summary(summary: &Summary) -> String {
 }
 
 fn files(count: usize) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{} files", HumanCount(count as u64)) }
+    if count == 1 {
+        "1 file".to_owned()
+    } else {
+        format!("{} files", HumanCount(count as u64))
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +228,13 @@ mod tests {
             seconds: 1.5,
             pools: BTreeMap::from([(
                 "voyage".into(),
-                PoolUse { requests: 4, opened: 2, reused: 2, waits: 0, peak_in_flight: 2 },
+                PoolUse {
+                    requests: 4,
+                    opened: 2,
+                    reused: 2,
+                    waits: 0,
+                    peak_in_flight: 2,
+                },
             )]),
         }
     }
@@ -229,7 +266,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn progress_is_told_every_few_seconds_only() {
-        let progress = Progress { files: 1, total: 2, chunks: 3, tokens: 4, in_flight: 5, seconds: 1.0 };
+        let progress = Progress {
+            files: 1,
+            total: 2,
+            chunks: 3,
+            tokens: 4,
+            in_flight: 5,
+            seconds: 1.0,
+        };
         let mut out = Vec::new();
         let mut json = Json::new(&mut out);
         for _ in 0..40 {

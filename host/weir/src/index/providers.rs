@@ -26,25 +26,31 @@ const MAX_UPSERT_BYTES: u64 = 16 << 20;
 const MAX_DELETED: usize = 1_000;
 
 /// Loads a provider, and checks that it offers what it was chosen for.
-pub async fn load(
-    host: &Host,
-    name: &str,
-    capability: Capability,
-    flag: &'static str,
-) -> Result<Provider, IndexError> {
+pub async fn load(host: &Host, name: &str, capability: Capability, flag: &'static str) -> Result<Provider, IndexError> {
     let provider = host.provider(name).await?;
     if provider.capabilities().contains(&capability) {
         return Ok(provider);
     }
-    Err(IndexError::Lacks { provider: name.to_owned(), capability, flag })
+    Err(IndexError::Lacks {
+        provider: name.to_owned(),
+        capability,
+        flag,
+    })
 }
 
 /// The dense model that a provider is configured to use, as far as that is known without a call.
 pub fn configured_model(host: &Host, provider: &Provider) -> Option<String> {
     let config = host.config().providers.get(provider.name());
-    let configured = config.and_then(|config| config.config.get("model")).map(|model| model.0.clone());
+    let configured = config
+        .and_then(|config| config.config.get("model"))
+        .map(|model| model.0.clone());
     let defaults = &provider.manifest().default_models;
-    configured.or_else(|| defaults.iter().find(|default| default.operation == "embed").map(|model| model.model.clone()))
+    configured.or_else(|| {
+        defaults
+            .iter()
+            .find(|default| default.operation == "embed")
+            .map(|model| model.model.clone())
+    })
 }
 
 /// Most tokens in one text to embed.
@@ -66,7 +72,10 @@ pub fn plan(wanted: Wanted, dense: &Provider, sparse: Option<&Provider>, store: 
         },
         // Without a pool it computes here: a call a core.
         embed_calls: calls(dense, std::thread::available_parallelism().map_or(1, usize::from)),
-        upsert: BatchLimits { items: upsert.items.unwrap_or(MAX_POINTS).min(MAX_POINTS), weight: MAX_UPSERT_BYTES },
+        upsert: BatchLimits {
+            items: upsert.items.unwrap_or(MAX_POINTS).min(MAX_POINTS),
+            weight: MAX_UPSERT_BYTES,
+        },
         // Without a pool it keeps its state in one instance.
         store_calls: calls(store, 1),
         delete: BatchLimits {
@@ -85,7 +94,11 @@ struct Limits {
 }
 
 fn limits(provider: &Provider, operation: &str) -> Limits {
-    let limits = provider.manifest().limits.iter().find(|limits| limits.operation == operation);
+    let limits = provider
+        .manifest()
+        .limits
+        .iter()
+        .find(|limits| limits.operation == operation);
     limits.map_or_else(Limits::default, |limits| Limits {
         items: limits.max_items.map(|items| items.max(1) as usize),
         item_tokens: limits.max_item_tokens,
@@ -101,7 +114,9 @@ fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 }
 
 fn calls(provider: &Provider, without_pool: usize) -> usize {
-    let calls = provider.pool().map_or(without_pool, |pool| pool.config().max_connections.get());
+    let calls = provider
+        .pool()
+        .map_or(without_pool, |pool| pool.config().max_connections.get());
     calls.clamp(1, MAX_CALLS)
 }
 
@@ -122,7 +137,12 @@ impl Models {
 impl Embedder for Models {
     async fn embed(&self, texts: Vec<String>) -> Result<Embedded, CallError> {
         let count = texts.len();
-        let request = |inputs| EmbeddingRequest { inputs, model: None, kind: Some(InputKind::Document), dimensions: None };
+        let request = |inputs| EmbeddingRequest {
+            inputs,
+            model: None,
+            kind: Some(InputKind::Document),
+            dimensions: None,
+        };
         let (dense, sparse) = match &self.sparse {
             None => (self.dense.embed(request(texts)).await?, None),
             Some(sparse) => {
@@ -139,7 +159,7 @@ impl Embedder for Models {
             }
         };
         Ok(Embedded {
-            vectors: unflatten(self.dense.name(), &dense.vectors, dense.dimensions, count)?,
+            vectors: unflatten(&dense.vectors, dense.dimensions, count),
             model: dense.model,
             tokens: dense.usage.input_tokens,
             calls: 1 + u64::from(sparse.is_some()),

@@ -57,7 +57,12 @@ pub struct Queue<T> {
 impl<T: Part> Queue<T> {
     /// An empty one.
     pub fn new(limits: BatchLimits) -> Self {
-        Queue { batcher: Batcher::new(limits), ready: VecDeque::new(), held_until: None, waits: 0 }
+        Queue {
+            batcher: Batcher::new(limits),
+            ready: VecDeque::new(),
+            held_until: None,
+            waits: 0,
+        }
     }
 
     /// Adds a part.
@@ -98,7 +103,9 @@ impl<T: Part> Queue<T> {
     pub fn failed(&mut self, batch: Batch<T>, error: &CallError, now: Instant) -> Failed {
         match judge(error, self.waits) {
             Verdict::Stop(advice) => Failed::Stop(advice),
-            Verdict::Wait(_) if self.waits >= MAX_WAITS => Failed::Stop("the provider asked to wait too often; try again later"),
+            Verdict::Wait(_) if self.waits >= MAX_WAITS => {
+                Failed::Stop("the provider asked to wait too often; try again later")
+            }
             Verdict::Wait(wait) => {
                 self.ready.push_front(batch);
                 let until = now + wait;
@@ -112,11 +119,16 @@ impl<T: Part> Queue<T> {
                 let mut first = batch.items;
                 let second = first.split_off(first.len() / 2);
                 for items in [second, first] {
-                    self.ready.push_front(Batch { items, retried: batch.retried });
+                    self.ready.push_front(Batch {
+                        items,
+                        retried: batch.retried,
+                    });
                 }
                 Failed::Again
             }
-            Verdict::Halve | Verdict::Retry if batch.retried => Failed::Lost(by_file(batch.items).into_iter().map(|(file, _)| file).collect()),
+            Verdict::Halve | Verdict::Retry if batch.retried => {
+                Failed::Lost(by_file(batch.items).into_iter().map(|(file, _)| file).collect())
+            }
             Verdict::Halve | Verdict::Retry => {
                 // Each file alone, so that one of them can't fail the others.
                 for (_, items) in by_file(batch.items) {
@@ -160,8 +172,18 @@ mod tests {
     }
 
     fn error(make: impl Fn(Failure) -> Error) -> CallError {
-        let failure = Failure { message: "no".into(), status: None, code: None, request_id: None, retry_after: None };
-        CallError { provider: "p".into(), operation: "embed", kind: CallErrorKind::Provider(make(failure)) }
+        let failure = Failure {
+            message: "no".into(),
+            status: None,
+            code: None,
+            request_id: None,
+            retry_after: None,
+        };
+        CallError {
+            provider: "p".into(),
+            operation: "embed",
+            kind: CallErrorKind::Provider(make(failure)),
+        }
     }
 
     fn queue(items: &[Item]) -> Queue<Item> {
@@ -222,7 +244,9 @@ mod tests {
         let mut queue = queue(&FOUR);
         for _ in 0..MAX_WAITS {
             let batch = queue.next(false, now).unwrap();
-            let Failed::Waits(wait) = queue.failed(batch, &limited, now) else { panic!("expected a wait") };
+            let Failed::Waits(wait) = queue.failed(batch, &limited, now) else {
+                panic!("expected a wait")
+            };
             assert!(queue.next(false, now + wait / 2).is_none());
             now += wait;
         }

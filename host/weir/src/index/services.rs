@@ -24,7 +24,9 @@ pub struct Embedded {
 impl Embedded {
     /// Length of the dense vectors.
     pub fn dimensions(&self) -> u32 {
-        self.vectors.first().map_or(0, |vector| u32::try_from(vector.len()).unwrap_or(u32::MAX))
+        self.vectors
+            .first()
+            .map_or(0, |vector| u32::try_from(vector.len()).unwrap_or(u32::MAX))
     }
 }
 
@@ -51,18 +53,20 @@ pub trait Store: Send + Sync + 'static {
 /// An answer that the provider does not document.
 pub fn malformed(provider: &str, operation: &'static str, what: String) -> CallError {
     let kind = CallErrorKind::Provider(types::Error::MalformedResponse(what));
-    CallError { provider: provider.to_owned(), operation, kind }
+    CallError {
+        provider: provider.to_owned(),
+        operation,
+        kind,
+    }
 }
 
-/// Cuts a flat list into `count` vectors.
-pub fn unflatten(provider: &str, flat: &[f32], dimensions: u32, count: usize) -> Result<Vec<Vec<f32>>, CallError> {
+/// Cuts a flat list into `count` vectors. An empty list where it can't be: no provider is asked for no vector.
+pub fn unflatten(flat: &[f32], dimensions: u32, count: usize) -> Vec<Vec<f32>> {
     let dimensions = dimensions as usize;
     if dimensions == 0 || flat.len() != dimensions * count {
-        let got = flat.len();
-        let what = format!("{got} numbers for {count} vectors of {dimensions} dimensions");
-        return Err(malformed(provider, "embed", what));
+        return Vec::new();
     }
-    Ok(flat.chunks_exact(dimensions).map(<[f32]>::to_vec).collect())
+    flat.chunks_exact(dimensions).map(<[f32]>::to_vec).collect()
 }
 
 #[cfg(test)]
@@ -70,11 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flat_answer_of_the_wrong_length_is_refused() {
-        assert_eq!(unflatten("p", &[1., 2., 3., 4.], 2, 2).unwrap(), [[1., 2.], [3., 4.]]);
+    fn a_flat_answer_of_the_wrong_length_gives_no_vector() {
+        assert_eq!(unflatten(&[1., 2., 3., 4.], 2, 2), [[1., 2.], [3., 4.]]);
         for (dimensions, count) in [(2, 3), (0, 2), (4, 2)] {
-            let error = unflatten("p", &[1., 2., 3., 4.], dimensions, count).unwrap_err();
-            assert_eq!(error.kind(), "malformed-response");
+            assert!(unflatten(&[1., 2., 3., 4.], dimensions, count).is_empty());
         }
     }
 }

@@ -30,9 +30,7 @@ impl Wanted {
             self.same("the model", was, now)?;
         }
         match (&known.sparse, &self.sparse) {
-            (Some(was), now) => {
-                self.same("sparse vectors by", &was.provider, now.as_deref().unwrap_or("nobody"))
-            }
+            (Some(was), now) => self.same("sparse vectors by", &was.provider, now.as_deref().unwrap_or("nobody")),
             // The store took none, or none were wanted: it goes on without.
             (None, _) => Ok(()),
         }
@@ -44,17 +42,27 @@ impl Wanted {
         Description {
             root: self.root.clone(),
             store: self.store.clone(),
-            embedding: Model { provider: self.embedding.clone(), model: embedded.model.clone() },
+            embedding: Model {
+                provider: self.embedding.clone(),
+                model: embedded.model.clone(),
+            },
             configured_model: self.model.clone(),
             dimensions: embedded.dimensions(),
-            sparse: sparse.map(|(provider, (model, _))| Model { provider: provider.clone(), model: model.clone() }),
+            sparse: sparse.map(|(provider, (model, _))| Model {
+                provider: provider.clone(),
+                model: model.clone(),
+            }),
         }
     }
 
     /// Compares vectors with those that are there.
     pub fn admit(&self, known: &Description, embedded: &Embedded) -> Result<(), IndexError> {
         self.same("the model", &known.embedding.model, &embedded.model)?;
-        self.same("dimensions", &known.dimensions.to_string(), &embedded.dimensions().to_string())?;
+        self.same(
+            "dimensions",
+            &known.dimensions.to_string(),
+            &embedded.dimensions().to_string(),
+        )?;
         match (&known.sparse, &embedded.sparse) {
             (Some(was), Some((now, _))) => self.same("the sparse model", &was.model, now),
             (Some(was), None) => self.same("the sparse model", &was.model, "none"),
@@ -67,7 +75,12 @@ impl Wanted {
             return Ok(());
         }
         let collection = self.collection.clone();
-        Err(IndexError::Changed { collection, what, was: was.to_owned(), now: now.to_owned() })
+        Err(IndexError::Changed {
+            collection,
+            what,
+            was: was.to_owned(),
+            now: now.to_owned(),
+        })
     }
 }
 
@@ -88,7 +101,13 @@ mod tests {
 
     fn embedded(model: &str, dimensions: usize) -> Embedded {
         let sparse = Some(("terms".to_owned(), Vec::new()));
-        Embedded { model: model.into(), vectors: vec![vec![0.; dimensions]], sparse, tokens: 0, calls: 1 }
+        Embedded {
+            model: model.into(),
+            vectors: vec![vec![0.; dimensions]],
+            sparse,
+            tokens: 0,
+            calls: 1,
+        }
     }
 
     #[test]
@@ -100,15 +119,28 @@ mod tests {
 
     #[test]
     fn another_provider_model_or_length_is_refused_with_both_named() {
-        let known = Wanted { model: Some("m".into()), ..wanted() }.describe(&embedded("m", 3));
+        let known = Wanted {
+            model: Some("m".into()),
+            ..wanted()
+        }
+        .describe(&embedded("m", 3));
         let message = |result: Result<(), IndexError>| result.unwrap_err().to_string();
-        let other = Wanted { embedding: "voyage".into(), ..wanted() };
+        let other = Wanted {
+            embedding: "voyage".into(),
+            ..wanted()
+        };
         assert!(message(other.check(&known)).starts_with(
             "collection `c` was indexed with embeddings by local, and now it would be voyage; vectors of both can't be mixed."
         ));
-        let other = Wanted { model: Some("n".into()), ..wanted() };
+        let other = Wanted {
+            model: Some("n".into()),
+            ..wanted()
+        };
         assert!(message(other.check(&known)).contains("the model m, and now it would be n"));
-        let other = Wanted { sparse: None, ..wanted() };
+        let other = Wanted {
+            sparse: None,
+            ..wanted()
+        };
         assert!(message(other.check(&known)).contains("sparse vectors by local, and now it would be nobody"));
         assert!(message(wanted().admit(&known, &embedded("n", 3))).contains("the model m"));
         assert!(message(wanted().admit(&known, &embedded("m", 4))).contains("dimensions 3, and now it would be 4"));
@@ -116,7 +148,10 @@ mod tests {
 
     #[test]
     fn a_collection_without_sparse_vectors_goes_on_without() {
-        let known = Description { sparse: None, ..wanted().describe(&embedded("m", 3)) };
+        let known = Description {
+            sparse: None,
+            ..wanted().describe(&embedded("m", 3))
+        };
         wanted().check(&known).unwrap();
         wanted().admit(&known, &embedded("m", 3)).unwrap();
     }

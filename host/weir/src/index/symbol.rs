@@ -11,6 +11,8 @@ use super::language::Syntax;
 pub struct Item {
     /// Its bytes, from the first comment or attribute that leads to it.
     pub range: Range<usize>,
+    /// Where it begins itself.
+    pub start: usize,
     /// Its name, after the names of the items around it: `Pool::send`.
     pub name: String,
     /// `function`, `struct`, `class`, `section`, ….
@@ -28,7 +30,9 @@ pub fn items(syntax: Syntax, text: &str) -> Vec<Item> {
 
 /// The item that a piece of the file shows: the innermost one around its beginning, or else the first that begins in it.
 pub fn symbol_of<'a>(items: &'a [Item], text: &str, piece: &Range<usize>) -> Option<&'a Item> {
-    let blank = text.get(piece.clone())?.find(|character: char| !character.is_whitespace())?;
+    let blank = text
+        .get(piece.clone())?
+        .find(|character: char| !character.is_whitespace())?;
     let start = piece.start + blank;
     let around = items.iter().rev().find(|item| item.range.contains(&start));
     around.or_else(|| items.iter().find(|item| piece.contains(&item.range.start)))
@@ -44,15 +48,22 @@ struct Level {
 
 fn definitions(syntax: Syntax, text: &str) -> Vec<Item> {
     let mut parser = tree_sitter::Parser::new();
-    let Some(grammar) = syntax.grammar() else { return Vec::new() };
+    let Some(grammar) = syntax.grammar() else {
+        return Vec::new();
+    };
     if parser.set_language(&grammar).is_err() {
         return Vec::new();
     }
-    let Some(tree) = parser.parse(text, None) else { return Vec::new() };
+    let Some(tree) = parser.parse(text, None) else {
+        return Vec::new();
+    };
 
     let mut items: Vec<Item> = Vec::new();
     let mut open: Vec<String> = Vec::new();
-    let mut levels = vec![Level { leading: None, depth: 0 }];
+    let mut levels = vec![Level {
+        leading: None,
+        depth: 0,
+    }];
     let mut cursor = tree.walk();
     loop {
         let node = cursor.node();
@@ -68,12 +79,20 @@ fn definitions(syntax: Syntax, text: &str) -> Vec<Item> {
                 } else if let Some((name, kind)) = definition(syntax, node, text) {
                     open.push(name);
                     let name = open.join(syntax.path_separator());
-                    items.push(Item { range: start..node.end_byte(), name, kind });
+                    items.push(Item {
+                        range: start..node.end_byte(),
+                        start: node.start_byte(),
+                        name,
+                        kind,
+                    });
                 }
             }
         }
         if cursor.goto_first_child() {
-            levels.push(Level { leading: inner_leading, depth: open.len() });
+            levels.push(Level {
+                leading: inner_leading,
+                depth: open.len(),
+            });
             continue;
         }
         while !cursor.goto_next_sibling() {
@@ -86,7 +105,10 @@ fn definitions(syntax: Syntax, text: &str) -> Vec<Item> {
 }
 
 fn leads_to_an_item(kind: &str) -> bool {
-    matches!(kind, "comment" | "line_comment" | "block_comment" | "attribute_item" | "decorator")
+    matches!(
+        kind,
+        "comment" | "line_comment" | "block_comment" | "attribute_item" | "decorator"
+    )
 }
 
 fn wraps_an_item(kind: &str) -> bool {
@@ -119,10 +141,9 @@ fn definition(syntax: Syntax, node: Node<'_>, text: &str) -> Option<(String, &'s
             Syntax::JavaScript | Syntax::TypeScript | Syntax::Tsx,
             "function_declaration" | "generator_function_declaration" | "method_definition" | "function_signature",
         ) => "function",
-        (
-            Syntax::JavaScript | Syntax::TypeScript | Syntax::Tsx,
-            "class_declaration" | "abstract_class_declaration",
-        ) => "class",
+        (Syntax::JavaScript | Syntax::TypeScript | Syntax::Tsx, "class_declaration" | "abstract_class_declaration") => {
+            "class"
+        }
         (Syntax::JavaScript | Syntax::TypeScript | Syntax::Tsx, "variable_declarator") => {
             let value = node.child_by_field_name("value")?;
             match value.kind() {
@@ -151,7 +172,11 @@ fn definition(syntax: Syntax, node: Node<'_>, text: &str) -> Option<(String, &'s
     let name = name_of(node)?;
     let name = name.utf8_text(text.as_bytes()).ok()?;
     // An implementation's type without its parameters.
-    let name = if kind == "impl" { name.split('<').next().unwrap_or(name) } else { name };
+    let name = if kind == "impl" {
+        name.split('<').next().unwrap_or(name)
+    } else {
+        name
+    };
     Some((name.trim().to_owned(), kind))
 }
 
@@ -192,7 +217,12 @@ fn sections(text: &str) -> Vec<Item> {
                     open.push((level, title.to_owned(), items.len()));
                     let names: Vec<&str> = open.iter().map(|(_, title, _)| title.as_str()).collect();
                     let name = names.join(Syntax::Markdown.path_separator());
-                    items.push(Item { range: offset..text.len(), name, kind: "section" });
+                    items.push(Item {
+                        range: offset..text.len(),
+                        start: offset,
+                        name,
+                        kind: "section",
+                    });
                 }
             }
         }
@@ -220,11 +250,17 @@ mod tests {
     use super::*;
 
     fn names(syntax: Syntax, text: &str) -> Vec<(String, &'static str)> {
-        items(syntax, text).into_iter().map(|item| (item.name, item.kind)).collect()
+        items(syntax, text)
+            .into_iter()
+            .map(|item| (item.name, item.kind))
+            .collect()
     }
 
     fn expect(syntax: Syntax, text: &str, expected: &[(&str, &'static str)]) {
-        let expected: Vec<_> = expected.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, kind)| ((*name).to_owned(), *kind))
+            .collect();
         assert_eq!(names(syntax, text), expected);
     }
 
@@ -250,7 +286,12 @@ mod tests {
         expect(
             Syntax::JavaScript,
             "export class A { b() {} }\nconst c = () => 1, d = 2;\nasync function* e() {}",
-            &[("A", "class"), ("A.b", "function"), ("c", "function"), ("e", "function")],
+            &[
+                ("A", "class"),
+                ("A.b", "function"),
+                ("c", "function"),
+                ("e", "function"),
+            ],
         );
         expect(
             Syntax::Tsx,
@@ -265,7 +306,12 @@ mod tests {
         expect(
             Syntax::C,
             "#define MAX 1\nstruct point { int x; };\nstatic char *name(struct point *p) { return 0; }\ntypedef int (*callback)(void);",
-            &[("MAX", "macro"), ("point", "struct"), ("name", "function"), ("(*callback)", "type")],
+            &[
+                ("MAX", "macro"),
+                ("point", "struct"),
+                ("name", "function"),
+                ("(*callback)", "type"),
+            ],
         );
         expect(
             Syntax::Markdown,
@@ -296,7 +342,11 @@ mod tests {
 
     #[test]
     fn broken_code_still_has_what_can_be_read() {
-        expect(Syntax::Rust, "fn a() { ) } fn b() {}", &[("a", "function"), ("b", "function")]);
+        expect(
+            Syntax::Rust,
+            "fn a() { ) } fn b() {}",
+            &[("a", "function"), ("b", "function")],
+        );
         expect(Syntax::Python, "\u{0}\u{1}(((", &[]);
     }
 }

@@ -31,10 +31,14 @@ pub fn judge(error: &CallError, waits: u32) -> Verdict {
             Verdict::Wait(error.retry_after().unwrap_or(doubled).min(MAX_WAIT))
         }
         "too-large" => Verdict::Halve,
-        "unauthorized" | "credential-denied" => Verdict::Stop("check the provider's key (`weir doctor` tells which it is)"),
+        "unauthorized" | "credential-denied" => {
+            Verdict::Stop("check the provider's key (`weir doctor` tells which it is)")
+        }
         "egress-denied" => Verdict::Stop("grant the provider that origin under `egress` in its configuration"),
         "not-found" => Verdict::Stop("check the model and the base URL in the provider's configuration"),
-        "connect-failed" | "connect-timeout" => Verdict::Stop("check that the service runs and can be reached from here"),
+        "connect-failed" | "connect-timeout" => {
+            Verdict::Stop("check that the service runs and can be reached from here")
+        }
         "invalid-request" => Verdict::Stop("check the base URL in the provider's configuration"),
         "unsupported" => Verdict::Stop("choose another provider for this in `[index]`"),
         "storage" => Verdict::Stop("check the disk and the permissions of the data folder"),
@@ -51,11 +55,21 @@ mod tests {
     use super::*;
 
     fn error(error: Error) -> CallError {
-        CallError { provider: "p".into(), operation: "embed", kind: CallErrorKind::Provider(error) }
+        CallError {
+            provider: "p".into(),
+            operation: "embed",
+            kind: CallErrorKind::Provider(error),
+        }
     }
 
     fn failure(retry_after: Option<u64>) -> Failure {
-        Failure { message: "no".into(), status: None, code: None, request_id: None, retry_after }
+        Failure {
+            message: "no".into(),
+            status: None,
+            code: None,
+            request_id: None,
+            retry_after,
+        }
     }
 
     #[test]

@@ -33,9 +33,19 @@ pub struct WalkError {
 
 /// Walks a folder; or takes a single file.
 pub fn walk(root: &Path) -> Result<Tree, WalkError> {
-    let root = root.canonicalize().map_err(|source| WalkError { root: root.to_owned(), source })?;
-    let base = if root.is_file() { root.parent().unwrap_or(&root).to_owned() } else { root.clone() };
-    let mut tree = Tree { base, ..Tree::default() };
+    let root = root.canonicalize().map_err(|source| WalkError {
+        root: root.to_owned(),
+        source,
+    })?;
+    let base = if root.is_file() {
+        root.parent().unwrap_or(&root).to_owned()
+    } else {
+        root.clone()
+    };
+    let mut tree = Tree {
+        base,
+        ..Tree::default()
+    };
     let walk = WalkBuilder::new(&root)
         .hidden(false)
         .require_git(false) // an ignore file says the same thing before `git init`
@@ -98,7 +108,13 @@ mod tests {
         ]);
         let tree = walk(folder.path()).unwrap();
         let expected = [
-            ".github/ci.yml", ".gitignore", "a.rs", "a/z.rs", "b.rs", "keep.log", "sub/.gitignore",
+            ".github/ci.yml",
+            ".gitignore",
+            "a.rs",
+            "a/z.rs",
+            "b.rs",
+            "keep.log",
+            "sub/.gitignore",
         ];
         assert_eq!(tree.files, expected);
         assert_eq!(tree.errors, [""; 0]);
@@ -113,7 +129,10 @@ mod tests {
     #[test]
     fn a_missing_root_is_named() {
         let error = walk(Path::new("/nowhere/at/all")).unwrap_err();
-        assert!(error.to_string().starts_with("/nowhere/at/all can't be indexed: "), "{error}");
+        assert!(
+            error.to_string().starts_with("/nowhere/at/all can't be indexed: "),
+            "{error}"
+        );
     }
 
     #[cfg(unix)]

@@ -30,7 +30,7 @@ pub enum OperationError {
     },
     /// The call failed.
     #[error("{0}")]
-    Call(CallError),
+    Call(Box<CallError>),
 }
 
 /// Data that does not fit.
@@ -54,6 +54,12 @@ impl fmt::Display for Refusal {
             Refusal::Input(message) => write!(f, "the input was refused: {message}"),
             Refusal::Answer(message) => write!(f, "the answer is malformed: {message}"),
         }
+    }
+}
+
+impl From<CallError> for OperationError {
+    fn from(error: CallError) -> Self {
+        OperationError::Call(Box::new(error))
     }
 }
 
@@ -156,7 +162,7 @@ mod tests {
             retry_after: Some(1_500_000_000),
         };
         let kind = CallErrorKind::Provider(Error::RateLimited(failure));
-        let error = OperationError::Call(CallError {
+        let error = OperationError::from(CallError {
             provider: "voyage".into(),
             operation: "embed",
             kind,
@@ -178,7 +184,7 @@ mod tests {
         let kind = CallErrorKind::Deadline {
             limit: Duration::from_secs(120),
         };
-        let json = OperationError::Call(CallError {
+        let json = OperationError::from(CallError {
             provider: "a".into(),
             operation: "chat",
             kind,
@@ -193,7 +199,7 @@ mod tests {
         let kind = CallErrorKind::Unsupported {
             capability: weir_runtime::Capability::Reranking,
         };
-        let json = OperationError::Call(CallError {
+        let json = OperationError::from(CallError {
             provider: "a".into(),
             operation: "rerank",
             kind,

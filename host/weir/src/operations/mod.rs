@@ -55,9 +55,9 @@ pub async fn stream(
         return Err(refused(Refusal::input("only `chat` answers in pieces")));
     }
     let request = chat::request(input).map_err(refused)?;
-    let events = provider.chat_streaming(request).await.map_err(OperationError::Call)?;
+    let events = provider.chat_streaming(request).await.map_err(OperationError::from)?;
     let start = json!({ "event": "start", "model": events.model });
-    let events = events.map(|event| event.map(|event| chat::event(&event)).map_err(OperationError::Call));
+    let events = events.map(|event| event.map(|event| chat::event(&event)).map_err(OperationError::from));
     Ok(futures::stream::iter([Ok(start)]).chain(events))
 }
 
@@ -136,7 +136,7 @@ impl Failure {
                 operation,
                 refusal,
             },
-            Failure::Call(error) => OperationError::Call(error),
+            Failure::Call(error) => error.into(),
         }
     }
 }

@@ -46,18 +46,20 @@ pub struct Providers {
 impl Backend for Providers {
     async fn embed(&self, query: &str) -> Result<(String, Vec<f32>), CallError> {
         let answer = self.dense.embed(request(query)).await?;
-        let vectors = unflatten(self.dense.name(), &answer.vectors, answer.dimensions, 1)?;
-        let vector = vectors.into_iter().next().unwrap_or_default();
-        Ok((answer.model, vector))
+        let vectors = unflatten(&answer.vectors, answer.dimensions, 1);
+        let vector = vectors.into_iter().next();
+        let none = || malformed(self.dense.name(), "embed", "no vector for the query".to_owned());
+        Ok((answer.model, vector.ok_or_else(none)?))
     }
 
     async fn embed_sparse(&self, query: &str) -> Option<Result<SparseVector, CallError>> {
         let sparse = self.sparse.as_ref()?;
-        let vector = sparse.embed_sparse(request(query)).await.and_then(|answer| {
-            let none = || malformed(sparse.name(), "embed-sparse", "no vector for the query".to_owned());
-            answer.vectors.into_iter().next().ok_or_else(none)
-        });
-        Some(vector)
+        let answer = match sparse.embed_sparse(request(query)).await {
+            Ok(answer) => answer,
+            Err(error) => return Some(Err(error)),
+        };
+        let none = || malformed(sparse.name(), "embed-sparse", "no vector for the query".to_owned());
+        Some(answer.vectors.into_iter().next().ok_or_else(none))
     }
 
     fn store_name(&self) -> &str {
@@ -70,7 +72,10 @@ impl Backend for Providers {
 
     fn rerank_limit(&self) -> Option<u32> {
         let limits = &self.reranker.as_ref()?.manifest().limits;
-        let most = limits.iter().find(|limits| limits.operation == "rerank").and_then(|limits| limits.max_items);
+        let most = limits
+            .iter()
+            .find(|limits| limits.operation == "rerank")
+            .and_then(|limits| limits.max_items);
         Some(most.unwrap_or(MAX_DOCUMENTS))
     }
 
@@ -83,5 +88,10 @@ impl Backend for Providers {
 }
 
 fn request(query: &str) -> EmbeddingRequest {
-    EmbeddingRequest { inputs: vec![query.to_owned()], model: None, kind: Some(InputKind::Query), dimensions: None }
+    EmbeddingRequest {
+        inputs: vec![query.to_owned()],
+        model: None,
+        kind: Some(InputKind::Query),
+        dimensions: None,
+    }
 }

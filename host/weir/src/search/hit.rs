@@ -85,7 +85,9 @@ impl Hit {
                 text: payload.text,
             }),
             Err(error) => {
-                warnings.push(format!("a point of the collection was not written by `weir index`: {error}"));
+                warnings.push(format!(
+                    "a point of the collection was not written by `weir index`: {error}"
+                ));
                 None
             }
         }
@@ -151,7 +153,11 @@ mod tests {
 
     #[test]
     fn the_json_form_has_the_fields_that_programs_read() {
-        let result = SearchResult { hits: vec![hit("x")], ranked_by: RankedBy::Hybrid, warnings: vec!["w".into()] };
+        let result = SearchResult {
+            hits: vec![hit("x")],
+            ranked_by: RankedBy::Hybrid,
+            warnings: vec!["w".into()],
+        };
         let expected = serde_json::json!({
             "hits": [{"path": "src/a.rs", "start_line": 3, "end_line": 9, "score": 0.5, "language": "rust",
                       "symbol": "A::b", "text": "x"}],
@@ -164,7 +170,11 @@ mod tests {
     fn a_point_of_someone_else_is_no_hit_and_is_said() {
         let id = weir_runtime::vector_store::PointId::Number(1);
         let mut warnings = Vec::new();
-        let point = ScoredPoint { id, score: 1.0, payload: r#"{"title": "x"}"#.into() };
+        let point = ScoredPoint {
+            id,
+            score: 1.0,
+            payload: r#"{"title": "x"}"#.into(),
+        };
         assert_eq!(Hit::new(point, &mut warnings), None);
         assert_eq!(warnings.len(), 1);
     }

@@ -198,7 +198,12 @@ async fn load(
             },
         },
     };
-    Ok(Providers { dense, sparse, store, reranker })
+    Ok(Providers {
+        dense,
+        sparse,
+        store,
+        reranker,
+    })
 }
 
 /// Embed, query, rerank.
@@ -219,7 +224,10 @@ async fn search(
         fusion: None, // the store's choice: not every store knows every way
     };
     let (points, mut ranked_by) = query(backend, request, &mut warnings).await?;
-    let mut hits: Vec<Hit> = points.into_iter().filter_map(|point| Hit::new(point, &mut warnings)).collect();
+    let mut hits: Vec<Hit> = points
+        .into_iter()
+        .filter_map(|point| Hit::new(point, &mut warnings))
+        .collect();
 
     if backend.rerank_limit().is_some() && !hits.is_empty() {
         match rerank(backend, &options.query, &hits, options.limit).await {
@@ -231,7 +239,11 @@ async fn search(
         }
     }
     hits.truncate(options.limit as usize);
-    Ok(SearchResult { hits, ranked_by, warnings })
+    Ok(SearchResult {
+        hits,
+        ranked_by,
+        warnings,
+    })
 }
 
 type Vectors = (Option<Vec<f32>>, Option<SparseVector>);
@@ -302,11 +314,22 @@ async fn query(
 
 /// The hits in the reranker's order, with its scores.
 async fn rerank(backend: &impl Backend, query: &str, hits: &[Hit], limit: u32) -> Result<Vec<Hit>, CallError> {
-    let documents = hits.iter().map(|hit| chunk::with_header(&hit.path, hit.symbol.as_deref(), &hit.text)).collect();
-    let request = reranking::Request { query: query.to_owned(), documents, top_n: Some(limit), model: None };
+    let documents = hits
+        .iter()
+        .map(|hit| chunk::with_header(&hit.path, hit.symbol.as_deref(), &hit.text))
+        .collect();
+    let request = reranking::Request {
+        query: query.to_owned(),
+        documents,
+        top_n: Some(limit),
+        model: None,
+    };
     let ranked = backend.rerank(request).await?;
     let hit = |ranked: reranking::Ranked| {
-        hits.get(ranked.index as usize).map(|hit| Hit { score: ranked.score, ..hit.clone() })
+        hits.get(ranked.index as usize).map(|hit| Hit {
+            score: ranked.score,
+            ..hit.clone()
+        })
     };
     Ok(ranked.into_iter().filter_map(hit).collect())
 }
@@ -321,10 +344,22 @@ fn candidates(limit: u32, rerank_limit: Option<u32>) -> u32 {
 
 fn filter(options: &SearchOptions) -> Option<Filter> {
     let path = options.path.iter().map(|part| ("path", Test::Contains(part.clone())));
-    let language = options.language.iter().map(|name| ("language", Test::Equals(Value::Text(name.to_lowercase()))));
-    let must: Vec<Condition> =
-        path.chain(language).map(|(key, test)| Condition { key: key.to_owned(), test }).collect();
-    (!must.is_empty()).then(|| Filter { must, should: Vec::new(), must_not: Vec::new() })
+    let language = options
+        .language
+        .iter()
+        .map(|name| ("language", Test::Equals(Value::Text(name.to_lowercase()))));
+    let must: Vec<Condition> = path
+        .chain(language)
+        .map(|(key, test)| Condition {
+            key: key.to_owned(),
+            test,
+        })
+        .collect();
+    (!must.is_empty()).then(|| Filter {
+        must,
+        should: Vec::new(),
+        must_not: Vec::new(),
+    })
 }
 
 fn others(indexed: &[String]) -> String {

@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 
+use weir_runtime::CallErrorKind;
 use weir_runtime::types::{Error, Failure};
 use weir_runtime::vector_store::PointId;
-use weir_runtime::CallErrorKind;
 
 use super::*;
 use crate::index::manifest::Model;
@@ -24,8 +24,18 @@ struct Fake {
 }
 
 fn failure(make: impl Fn(Failure) -> Error) -> CallError {
-    let failure = Failure { message: "no".into(), status: None, code: None, request_id: None, retry_after: None };
-    CallError { provider: "p".into(), operation: "embed", kind: CallErrorKind::Provider(make(failure)) }
+    let failure = Failure {
+        message: "no".into(),
+        status: None,
+        code: None,
+        request_id: None,
+        retry_after: None,
+    };
+    CallError {
+        provider: "p".into(),
+        operation: "embed",
+        kind: CallErrorKind::Provider(make(failure)),
+    }
 }
 
 impl Backend for Fake {
@@ -37,8 +47,16 @@ impl Backend for Fake {
     }
 
     async fn embed_sparse(&self, _: &str) -> Option<Result<SparseVector, CallError>> {
-        let vector = SparseVector { indices: vec![1], values: vec![1.0] };
-        self.has_sparse.then(|| self.sparse.clone().map_or(Ok(vector), Err))
+        if !self.has_sparse {
+            return None;
+        }
+        Some(match &self.sparse {
+            Some(error) => Err(error.clone()),
+            None => Ok(SparseVector {
+                indices: vec![1],
+                values: vec![1.0],
+            }),
+        })
     }
 
     fn store_name(&self) -> &str {
@@ -57,7 +75,11 @@ impl Backend for Fake {
             let payload = format!(
                 r#"{{"path": "{path}", "start_line": 1, "end_line": 2, "language": "rust", "text": "t", "hash": "h"}}"#
             );
-            ScoredPoint { id: PointId::Number(1), score: 0.1, payload }
+            ScoredPoint {
+                id: PointId::Number(1),
+                score: 0.1,
+                payload,
+            }
         };
         Ok(PATHS.iter().map(point).take(request.limit as usize).collect())
     }
@@ -69,7 +91,10 @@ impl Backend for Fake {
     async fn rerank(&self, request: reranking::Request) -> Result<Vec<reranking::Ranked>, CallError> {
         assert_eq!(request.documents[0], "a.rs\nt");
         let ranked = self.reranker.clone().unwrap()?;
-        Ok(ranked.into_iter().map(|(index, score)| reranking::Ranked { index, score }).collect())
+        Ok(ranked
+            .into_iter()
+            .map(|(index, score)| reranking::Ranked { index, score })
+            .collect())
     }
 }
 
@@ -87,13 +112,23 @@ fn options() -> SearchOptions {
 
 async fn found(fake: &Fake) -> (Vec<String>, RankedBy, usize) {
     let result = search(fake, "c", None, &options()).await.unwrap();
-    (result.hits.into_iter().map(|hit| hit.path).collect(), result.ranked_by, result.warnings.len())
+    (
+        result.hits.into_iter().map(|hit| hit.path).collect(),
+        result.ranked_by,
+        result.warnings.len(),
+    )
 }
 
 #[tokio::test]
 async fn both_vectors_make_a_hybrid_query() {
-    let fake = Fake { has_sparse: true, ..Fake::default() };
-    assert_eq!(found(&fake).await, (vec!["a.rs".into(), "b.rs".into()], RankedBy::Hybrid, 0));
+    let fake = Fake {
+        has_sparse: true,
+        ..Fake::default()
+    };
+    assert_eq!(
+        found(&fake).await,
+        (vec!["a.rs".into(), "b.rs".into()], RankedBy::Hybrid, 0)
+    );
     let asked = fake.asked.lock().unwrap();
     assert!(asked[0].vector.is_some() && asked[0].sparse.is_some() && asked[0].fusion.is_none());
     assert_eq!(asked[0].limit, 2);
@@ -101,27 +136,48 @@ async fn both_vectors_make_a_hybrid_query() {
 
 #[tokio::test]
 async fn what_fails_on_the_way_leaves_the_other_ranking_and_a_warning() {
-    let fake = Fake { has_sparse: true, dense: Some(failure(Error::Upstream)), ..Fake::default() };
+    let fake = Fake {
+        has_sparse: true,
+        dense: Some(failure(Error::Upstream)),
+        ..Fake::default()
+    };
     assert_eq!(found(&fake).await.1, RankedBy::Sparse);
-    let fake = Fake { has_sparse: true, sparse: Some(failure(Error::Upstream)), ..Fake::default() };
+    let fake = Fake {
+        has_sparse: true,
+        sparse: Some(failure(Error::Upstream)),
+        ..Fake::default()
+    };
     let (_, ranked_by, warnings) = found(&fake).await;
     assert_eq!((ranked_by, warnings), (RankedBy::Dense, 1));
-    let fake = Fake { has_sparse: true, refuses_sparse: true, ..Fake::default() };
+    let fake = Fake {
+        has_sparse: true,
+        refuses_sparse: true,
+        ..Fake::default()
+    };
     let (hits, ranked_by, warnings) = found(&fake).await;
     assert_eq!((hits.len(), ranked_by, warnings), (2, RankedBy::Dense, 1));
 }
 
 #[tokio::test]
 async fn without_any_vector_the_search_fails_with_the_reason() {
-    let fake = Fake { dense: Some(failure(Error::Unauthorized)), ..Fake::default() };
+    let fake = Fake {
+        dense: Some(failure(Error::Unauthorized)),
+        ..Fake::default()
+    };
     let error = search(&fake, "c", None, &options()).await.unwrap_err();
     assert!(matches!(error, SearchError::Call(error) if error.kind() == "unauthorized"));
 }
 
 #[tokio::test]
 async fn a_reranker_sees_more_candidates_and_has_the_last_word() {
-    let fake = Fake { reranker: Some(Ok(vec![(2, 0.9), (0, 0.5), (7, 0.1)])), ..Fake::default() };
-    assert_eq!(found(&fake).await, (vec!["c.rs".into(), "a.rs".into()], RankedBy::Rerank, 0));
+    let fake = Fake {
+        reranker: Some(Ok(vec![(2, 0.9), (0, 0.5), (7, 0.1)])),
+        ..Fake::default()
+    };
+    assert_eq!(
+        found(&fake).await,
+        (vec!["c.rs".into(), "a.rs".into()], RankedBy::Rerank, 0)
+    );
     assert_eq!(fake.asked.lock().unwrap()[0].limit, 40);
     assert_eq!(candidates(2, Some(1_000)), 50);
     assert_eq!(candidates(20, Some(1_000)), 100);
@@ -129,13 +185,22 @@ async fn a_reranker_sees_more_candidates_and_has_the_last_word() {
 
 #[tokio::test]
 async fn a_reranker_that_is_down_leaves_the_stores_order_and_a_warning() {
-    let fake = Fake { reranker: Some(Err(failure(Error::Upstream))), ..Fake::default() };
-    assert_eq!(found(&fake).await, (vec!["a.rs".into(), "b.rs".into()], RankedBy::Dense, 1));
+    let fake = Fake {
+        reranker: Some(Err(failure(Error::Upstream))),
+        ..Fake::default()
+    };
+    assert_eq!(
+        found(&fake).await,
+        (vec!["a.rs".into(), "b.rs".into()], RankedBy::Dense, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_missing_collection_is_answered_with_the_command_that_makes_it() {
-    let fake = Fake { missing: true, ..Fake::default() };
+    let fake = Fake {
+        missing: true,
+        ..Fake::default()
+    };
     let error = search(&fake, "c", None, &options()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -148,22 +213,38 @@ async fn vectors_of_another_model_are_not_compared() {
     let known = Description {
         root: "/".into(),
         store: "memory".into(),
-        embedding: Model { provider: "local".into(), model: "m".into() },
+        embedding: Model {
+            provider: "local".into(),
+            model: "m".into(),
+        },
         configured_model: None,
         dimensions: 2,
         sparse: None,
     };
     search(&Fake::default(), "c", Some(&known), &options()).await.unwrap();
     let known = Description { dimensions: 3, ..known };
-    let error = search(&Fake::default(), "c", Some(&known), &options()).await.unwrap_err();
-    assert!(error.to_string().contains("m (3 dimensions), and the query was embedded with m (2 dimensions)"), "{error}");
+    let error = search(&Fake::default(), "c", Some(&known), &options())
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("m (3 dimensions), and the query was embedded with m (2 dimensions)"),
+        "{error}"
+    );
 }
 
 #[test]
 fn filters_are_all_to_hold() {
-    let options = SearchOptions { path: Some("src/".into()), language: Some("Rust".into()), ..options() };
+    let options = SearchOptions {
+        path: Some("src/".into()),
+        language: Some("Rust".into()),
+        ..options()
+    };
     let filter = filter(&options).unwrap();
-    assert!(matches!(&filter.must[0], Condition { key, test: Test::Contains(part) } if key == "path" && part == "src/"));
+    assert!(
+        matches!(&filter.must[0], Condition { key, test: Test::Contains(part) } if key == "path" && part == "src/")
+    );
     assert!(
         matches!(&filter.must[1], Condition { key, test: Test::Equals(Value::Text(name)) } if key == "language" && name == "rust")
     );

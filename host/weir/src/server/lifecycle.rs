@@ -41,16 +41,13 @@ impl Lifecycle {
         let names = backend.provider_names();
         futures::stream::iter(&names)
             .for_each_concurrent(LOADED_AT_ONCE, |name| async move {
-                match backend.provider(name).await {
-                    Ok(_) => tracing::info!(provider = name, "loaded"),
-                    Err(error) => {
-                        tracing::error!(
-                            provider = name,
-                            error = error.body.message,
-                            "the provider does not load"
-                        );
-                        self.lock_failures().insert(name.clone(), error.body.message);
-                    }
+                if let Err(error) = backend.provider(name).await {
+                    tracing::error!(
+                        provider = name,
+                        error = error.body.message,
+                        "the provider does not load"
+                    );
+                    self.lock_failures().insert(name.clone(), error.body.message);
                 }
             })
             .await;

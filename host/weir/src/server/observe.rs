@@ -53,10 +53,11 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         span.record("operation", &*answered.operation);
     }
     span.record("status", response.status().as_u16());
+    let elapsed_ms = format!("{:.3}", millis(elapsed));
     if asks {
-        tracing::info!(parent: &span, elapsed_ms = millis(elapsed), "answered");
+        tracing::info!(parent: &span, elapsed_ms, "answered");
     } else {
-        tracing::debug!(parent: &span, elapsed_ms = millis(elapsed), "answered");
+        tracing::debug!(parent: &span, elapsed_ms, "answered");
     }
     set_headers(response.headers_mut(), &id, answered.as_ref(), elapsed);
     response.map(|body| {

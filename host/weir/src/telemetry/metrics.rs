@@ -17,6 +17,9 @@ pub(crate) struct Snapshot {
     pub providers: Vec<(String, ProviderStats)>,
 }
 
+/// Which histogram of a pool.
+type HistogramOf = fn(&PoolStats) -> &HistogramSnapshot;
+
 /// A sample's labels and value.
 type Sample<const N: usize, V> = ([(&'static str, String); N], V);
 
@@ -98,7 +101,7 @@ impl Snapshot {
             "Requests that were sent again.",
             pools().map(|(name, stats)| ([("pool", name.clone()), ("reason", "replay".to_owned())], stats.replays)),
         )?;
-        let histograms: [(&str, &str, fn(&PoolStats) -> &HistogramSnapshot); 4] = [
+        let histograms: [(&str, &str, HistogramOf); 4] = [
             ("weir_pool_wait", "Time until a connection was granted.", |stats| {
                 &stats.wait
             }),

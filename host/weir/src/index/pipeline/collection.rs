@@ -105,7 +105,13 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
                 let file = |path: String| {
                     let points = manifest.file(&path)?.all_points();
                     let stale = points.into_iter().filter(|_| is_made).collect();
-                    Ok(FileUnderWay { path, hash: None, points: Vec::new(), stale, remaining: 0 })
+                    Ok(FileUnderWay {
+                        path,
+                        hash: None,
+                        points: Vec::new(),
+                        stale,
+                        remaining: 0,
+                    })
                 };
                 gone.into_iter().map(file).collect::<Result<Vec<_>, ManifestError>>()
             })
@@ -123,5 +129,8 @@ fn stopped(error: CallError) -> IndexError {
         Verdict::Stop(advice) => advice,
         _ => "the store could not be used",
     };
-    IndexError::Stopped { error, advice: advice.to_owned() }
+    IndexError::Stopped {
+        error: Box::new(error),
+        advice: advice.to_owned(),
+    }
 }

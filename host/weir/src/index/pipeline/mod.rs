@@ -300,12 +300,16 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
 
     /// Moves a file on if nothing of its present state remains to be acknowledged.
     fn settle(&mut self, key: FileKey) {
-        let Some(file) = self.files.get_mut(&key).filter(|file| file.remaining == 0) else { return };
+        let Some(file) = self.files.get_mut(&key).filter(|file| file.remaining == 0) else {
+            return;
+        };
         if !file.stale.is_empty() {
             let stale = std::mem::take(&mut file.stale);
             file.remaining = stale.len();
             self.unacknowledged += stale.len();
-            stale.into_iter().for_each(|id| self.removals.push(Stale { file: key, id }));
+            stale
+                .into_iter()
+                .for_each(|id| self.removals.push(Stale { file: key, id }));
             return;
         }
         let Some(file) = self.files.remove(&key) else { return };
@@ -313,12 +317,21 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
         match file.hash {
             Some(hash) => {
                 self.counts.files += 1;
-                self.reporter.report(Event::Indexed { path: file.path.clone(), chunks: file.points.len() });
-                self.finished.push(IndexedFile { path: file.path, hash, points: file.points });
+                self.reporter.report(Event::Indexed {
+                    path: file.path.clone(),
+                    chunks: file.points.len(),
+                });
+                self.finished.push(IndexedFile {
+                    path: file.path,
+                    hash,
+                    points: file.points,
+                });
             }
             None => {
                 self.counts.removed += 1;
-                self.reporter.report(Event::Removed { path: file.path.clone() });
+                self.reporter.report(Event::Removed {
+                    path: file.path.clone(),
+                });
                 self.removed.push(file.path);
             }
         }
@@ -326,16 +339,24 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
 
     /// Gives a file up for this run. What is pending of it stays noted, for the next.
     fn lose(&mut self, key: FileKey, error: &weir_runtime::CallError) -> Result<(), IndexError> {
-        let Some(file) = self.files.remove(&key) else { return Ok(()) };
+        let Some(file) = self.files.remove(&key) else {
+            return Ok(());
+        };
         self.unacknowledged -= file.remaining;
         self.counts.failed += 1;
         self.failures += 1;
-        self.reporter.report(Event::Failed { path: file.path, message: error.to_string() });
+        self.reporter.report(Event::Failed {
+            path: file.path,
+            message: error.to_string(),
+        });
         if self.failures < MAX_FAILURES {
             return Ok(());
         }
         let advice = format!("{MAX_FAILURES} files have failed one after the other, so the rest is not tried");
-        Err(IndexError::Stopped { error: error.clone(), advice })
+        Err(IndexError::Stopped {
+            error: Box::new(error.clone()),
+            advice,
+        })
     }
 
     async fn note_finished_if_many(&mut self) -> Result<(), IndexError> {

@@ -32,7 +32,12 @@ impl Piece {
     /// A chunk of a file.
     pub fn new(file: FileKey, id: ChunkId, chunk: Chunk) -> Piece {
         let tokens = estimate::tokens(&chunk.embedded_text());
-        Piece { file, id, chunk, tokens }
+        Piece {
+            file,
+            id,
+            chunk,
+            tokens,
+        }
     }
 }
 
@@ -94,7 +99,9 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
         let now = Instant::now();
         while self.embedding.len() < self.plan.embed_calls {
             let flush = exhausted || self.embedding.is_empty();
-            let Some(mut batch) = self.pieces.next(flush, now) else { break };
+            let Some(mut batch) = self.pieces.next(flush, now) else {
+                break;
+            };
             batch.items.retain(|piece| self.files.contains_key(&piece.file));
             if !batch.items.is_empty() {
                 self.start_embedding(batch);
@@ -102,7 +109,9 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
         }
         while self.writing.len() < self.plan.store_calls {
             let flush = exhausted || self.writing.is_empty();
-            let Some(mut batch) = self.removals.next(flush, now) else { break };
+            let Some(mut batch) = self.removals.next(flush, now) else {
+                break;
+            };
             batch.items.retain(|stale| self.files.contains_key(&stale.file));
             if !batch.items.is_empty() {
                 self.start_deletion(batch);
@@ -111,7 +120,9 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
         while self.writing.len() < self.plan.store_calls {
             let nothing_follows = exhausted && self.embedding.is_empty() && self.pieces.is_empty();
             let flush = nothing_follows || self.writing.is_empty();
-            let Some(mut batch) = self.writes.next(flush, now) else { break };
+            let Some(mut batch) = self.writes.next(flush, now) else {
+                break;
+            };
             batch.items.retain(|write| self.files.contains_key(&write.file));
             if !batch.items.is_empty() {
                 self.start_upsert(batch);
@@ -151,7 +162,10 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
     /// A call for vectors has ended.
     pub(super) async fn embedded(&mut self, Embedding(batch, result): Embedding) -> Result<(), IndexError> {
         let count = batch.items.len();
-        let result = result.and_then(|embedded| self.check_count(count, embedded));
+        let result = match result {
+            Ok(embedded) if !is_whole(&embedded, count) => Err(self.not_whole(&embedded, count)),
+            result => result,
+        };
         let embedded = match result {
             Ok(embedded) => embedded,
             Err(error) => {
@@ -163,35 +177,47 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
         self.pieces.succeeded();
         self.counts.requests += embedded.calls;
         let estimated = batch.items.iter().map(Part::weight).sum();
-        self.counts.tokens += if embedded.tokens > 0 { embedded.tokens } else { estimated };
+        self.counts.tokens += if embedded.tokens > 0 {
+            embedded.tokens
+        } else {
+            estimated
+        };
         self.admit(&embedded).await?;
         self.queue_points(batch, embedded);
         Ok(())
     }
 
-    fn check_count(&self, count: usize, embedded: Embedded) -> Result<Embedded, CallError> {
-        let dimensions = embedded.dimensions() as usize;
-        let right = embedded.vectors.len() == count
-            && embedded.vectors.iter().all(|vector| vector.len() == dimensions && dimensions > 0)
-            && embedded.sparse.as_ref().is_none_or(|(_, vectors)| vectors.len() == count);
-        if right {
-            return Ok(embedded);
-        }
+    fn not_whole(&self, embedded: &Embedded, count: usize) -> CallError {
         let got = embedded.vectors.len();
         let what = format!("{count} texts were answered with {got} vectors, or with vectors of several lengths");
-        Err(malformed(&self.plan.wanted.embedding, "embed", what))
+        malformed(&self.plan.wanted.embedding, "embed", what)
     }
 
     fn queue_points(&mut self, batch: Batch<Piece>, embedded: Embedded) {
         let takes_sparse = self.space.as_ref().is_some_and(|space| space.sparse.is_some());
-        let mut sparse = embedded.sparse.filter(|_| takes_sparse).map(|(_, vectors)| vectors.into_iter());
+        let mut sparse = embedded
+            .sparse
+            .filter(|_| takes_sparse)
+            .map(|(_, vectors)| vectors.into_iter());
         for (piece, vector) in batch.items.into_iter().zip(embedded.vectors) {
             let sparse = sparse.as_mut().and_then(Iterator::next);
-            let Some(hash) = self.files.get(&piece.file).and_then(|file| file.hash) else { continue };
+            let Some(hash) = self.files.get(&piece.file).and_then(|file| file.hash) else {
+                continue;
+            };
             let payload = Payload::new(piece.chunk, blake3::Hash::from_bytes(hash).to_hex().to_string());
-            let Ok(payload) = serde_json::to_string(&payload) else { continue };
-            let point = Point { id: piece.id.into(), vector: Some(vector), sparse, payload };
-            self.writes.push(Write { file: piece.file, point });
+            let Ok(payload) = serde_json::to_string(&payload) else {
+                continue;
+            };
+            let point = Point {
+                id: piece.id.into(),
+                vector: Some(vector),
+                sparse,
+                payload,
+            };
+            self.writes.push(Write {
+                file: piece.file,
+                point,
+            });
         }
     }
 
@@ -225,7 +251,10 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
         match failed {
             Failed::Again => Ok(()),
             Failed::Lost(files) => files.into_iter().try_for_each(|file| self.lose(file, error)),
-            Failed::Stop(advice) => Err(IndexError::Stopped { error: error.clone(), advice: advice.to_owned() }),
+            Failed::Stop(advice) => Err(IndexError::Stopped {
+                error: Box::new(error.clone()),
+                advice: advice.to_owned(),
+            }),
             Failed::Waits(wait) => {
                 self.reporter.report(Event::Waiting {
                     provider: error.provider.clone(),
@@ -236,4 +265,12 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
             }
         }
     }
+}
+
+/// Whether there is a vector for every text, and all are of one length.
+fn is_whole(embedded: &Embedded, count: usize) -> bool {
+    let dimensions = embedded.dimensions() as usize;
+    let dense = &embedded.vectors;
+    let sparse = embedded.sparse.as_ref().map_or(count, |(_, vectors)| vectors.len());
+    dense.len() == count && sparse == count && dense.iter().all(|vector| vector.len() == dimensions && dimensions > 0)
 }

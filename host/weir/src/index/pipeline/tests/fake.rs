@@ -40,7 +40,10 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
-        World { model: Mutex::new("m".into()), ..World::default() }
+        World {
+            model: Mutex::new("m".into()),
+            ..World::default()
+        }
     }
 
     async fn step(&self) {
@@ -65,13 +68,28 @@ impl World {
 }
 
 pub fn error(operation: &'static str, make: impl Fn(Failure) -> Error) -> CallError {
-    let failure = Failure { message: "no".into(), status: None, code: None, request_id: None, retry_after: None };
-    CallError { provider: "fake".into(), operation, kind: CallErrorKind::Provider(make(failure)) }
+    let failure = Failure {
+        message: "no".into(),
+        status: None,
+        code: None,
+        request_id: None,
+        retry_after: None,
+    };
+    CallError {
+        provider: "fake".into(),
+        operation,
+        kind: CallErrorKind::Provider(make(failure)),
+    }
 }
 
 pub fn rate_limited(wait: Duration) -> CallError {
     let nanoseconds = u64::try_from(wait.as_nanos()).unwrap();
-    error("embed", |failure| Error::RateLimited(Failure { retry_after: Some(nanoseconds), ..failure }))
+    error("embed", |failure| {
+        Error::RateLimited(Failure {
+            retry_after: Some(nanoseconds),
+            ..failure
+        })
+    })
 }
 
 pub struct FakeEmbedder(pub Arc<World>);
@@ -96,7 +114,10 @@ impl Embedder for FakeEmbedder {
         }
         world.texts.fetch_add(texts.len(), Ordering::SeqCst);
         world.step().await;
-        let sparse = texts.iter().map(|text| SparseVector { indices: vec![text.len() as u32], values: vec![1.0] });
+        let sparse = texts.iter().map(|text| SparseVector {
+            indices: vec![text.len() as u32],
+            values: vec![1.0],
+        });
         Ok(Embedded {
             model: world.model.lock().unwrap().clone(),
             vectors: texts.iter().map(|text| vec![1.0, text.len() as f32]).collect(),
@@ -110,9 +131,13 @@ impl Embedder for FakeEmbedder {
 pub struct FakeStore(pub Arc<World>);
 
 impl FakeStore {
-    fn check(&self, collection: &str) -> Result<(), CallError> {
+    async fn check(&self, collection: &str) -> Result<(), CallError> {
         let there = self.0.collections.lock().unwrap().contains_key(collection);
-        if there { Ok(()) } else { Err(error("upsert", Error::NotFound)) }
+        if there {
+            Ok(())
+        } else {
+            Err(error("upsert", Error::NotFound))
+        }
     }
 }
 
@@ -131,7 +156,13 @@ impl Store for FakeStore {
 
     async fn ensure(&self, collection: Collection) -> Result<bool, CallError> {
         self.0.step().await;
-        let made = self.0.collections.lock().unwrap().insert(collection.name.clone(), collection).is_none();
+        let made = self
+            .0
+            .collections
+            .lock()
+            .unwrap()
+            .insert(collection.name.clone(), collection)
+            .is_none();
         self.0.step().await;
         Ok(made)
     }
@@ -147,7 +178,7 @@ impl Store for FakeStore {
     async fn upsert(&self, collection: String, points: Vec<Point>) -> Result<u64, CallError> {
         self.0.upsert_calls.fetch_add(1, Ordering::SeqCst);
         self.0.step().await;
-        self.check(&collection)?;
+        self.check(&collection).await?;
         let ordered = self.0.upsert_errors.lock().unwrap().pop();
         if let Some(error) = ordered {
             return Err(error);
@@ -155,7 +186,11 @@ impl Store for FakeStore {
         for point in &points {
             assert!(point.sparse.is_some());
             assert_eq!(point.vector.as_ref().unwrap().len(), 2);
-            self.0.points.lock().unwrap().insert(uuid(&point.id), point.payload.clone());
+            self.0
+                .points
+                .lock()
+                .unwrap()
+                .insert(uuid(&point.id), point.payload.clone());
         }
         self.0.step().await;
         Ok(points.len() as u64)
@@ -163,7 +198,7 @@ impl Store for FakeStore {
 
     async fn delete(&self, collection: String, ids: Vec<PointId>) -> Result<(), CallError> {
         self.0.step().await;
-        self.check(&collection)?;
+        self.check(&collection).await?;
         ids.iter().for_each(|id| {
             self.0.points.lock().unwrap().remove(&uuid(id));
         });

@@ -4,8 +4,8 @@ mod fake;
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -30,7 +30,10 @@ impl Reporter for Recorder {
 
 impl Recorder {
     fn warnings(&self) -> usize {
-        self.0.iter().filter(|event| matches!(event, Event::Warning { .. })).count()
+        self.0
+            .iter()
+            .filter(|event| matches!(event, Event::Warning { .. }))
+            .count()
     }
 }
 
@@ -45,7 +48,11 @@ impl Project {
     fn new(files: &[(&str, String)]) -> Project {
         let data = tempfile::tempdir().unwrap();
         let manifest = Arc::new(Manifest::open(&data.path().join("c.redb")).unwrap());
-        let project = Project { tree: tempfile::tempdir().unwrap(), manifest, _data: data };
+        let project = Project {
+            tree: tempfile::tempdir().unwrap(),
+            manifest,
+            _data: data,
+        };
         project.set(files);
         project
     }
@@ -91,11 +98,20 @@ fn plan(root: &Path) -> Plan {
             sparse: Some("fake".into()),
         },
         max_characters: 200,
-        embed: BatchLimits { items: 3, weight: 10_000 },
+        embed: BatchLimits {
+            items: 3,
+            weight: 10_000,
+        },
         embed_calls: 2,
-        upsert: BatchLimits { items: 4, weight: 1 << 20 },
+        upsert: BatchLimits {
+            items: 4,
+            weight: 1 << 20,
+        },
         store_calls: 2,
-        delete: BatchLimits { items: 2, weight: u64::MAX },
+        delete: BatchLimits {
+            items: 2,
+            weight: u64::MAX,
+        },
     }
 }
 
@@ -106,12 +122,20 @@ fn pipeline<'run>(
     reporter: &'run mut dyn Reporter,
 ) -> Pipeline<'run, FakeEmbedder, FakeStore> {
     let (embedder, store) = (FakeEmbedder(Arc::clone(world)), FakeStore(Arc::clone(world)));
-    Pipeline::new(plan, Arc::new(embedder), Arc::new(store), Arc::clone(manifest), reporter)
+    Pipeline::new(
+        plan,
+        Arc::new(embedder),
+        Arc::new(store),
+        Arc::clone(manifest),
+        reporter,
+    )
 }
 
 /// Some chunks of text.
 fn text(name: &str, paragraphs: usize) -> String {
-    (0..paragraphs).map(|n| format!("{name}: paragraph {n}. {}\n\n", "word ".repeat(25))).collect()
+    (0..paragraphs)
+        .map(|n| format!("{name}: paragraph {n}. {}\n\n", "word ".repeat(25)))
+        .collect()
 }
 
 fn first_tree() -> Vec<(&'static str, String)> {
@@ -133,7 +157,11 @@ fn second_tree() -> Vec<(&'static str, String)> {
 }
 
 fn third_tree() -> Vec<(&'static str, String)> {
-    vec![("changes.md", text("three", 2)), ("goes.txt", text("goes", 1)), ("stays.txt", text("stays", 3))]
+    vec![
+        ("changes.md", text("three", 2)),
+        ("goes.txt", text("goes", 1)),
+        ("stays.txt", text("stays", 3)),
+    ]
 }
 
 /// What an uninterrupted first run leaves in the store.
@@ -169,7 +197,10 @@ async fn a_second_run_sends_only_what_changed() {
     let world = Arc::new(World::new());
     let project = Project::new(&first_tree());
     project.run(&world).await.end.unwrap();
-    let (texts, calls) = (world.texts.load(Ordering::SeqCst), world.embed_calls.load(Ordering::SeqCst));
+    let (texts, calls) = (
+        world.texts.load(Ordering::SeqCst),
+        world.embed_calls.load(Ordering::SeqCst),
+    );
 
     let run = project.run(&world).await;
     assert_eq!((run.counts.files, run.counts.chunks, run.counts.unchanged), (0, 0, 4));
@@ -249,7 +280,10 @@ async fn a_first_run_can_be_interrupted_at_any_step_too() {
     let expected = points_of(&first_tree()).await;
     for step in 0.. {
         let project = Project::new(&first_tree());
-        let world = Arc::new(World { trip_at: Some(step), ..World::new() });
+        let world = Arc::new(World {
+            trip_at: Some(step),
+            ..World::new()
+        });
         let was_interrupted = interrupted(&project, &world, false).await;
         let again = Arc::new(World::new());
         *again.collections.lock().unwrap() = world.collections.lock().unwrap().clone();
@@ -265,9 +299,16 @@ async fn a_first_run_can_be_interrupted_at_any_step_too() {
 #[tokio::test]
 async fn what_was_finished_before_an_interruption_is_not_sent_again() {
     let project = Project::new(&[("a.txt", text("a", 2)), ("b.txt", text("b", 2))]);
-    let world = Arc::new(World { embed_errors: Mutex::new(vec![]), ..World::new() });
+    let world = Arc::new(World {
+        embed_errors: Mutex::new(vec![]),
+        ..World::new()
+    });
     project.run(&world).await.end.unwrap();
-    project.set(&[("a.txt", text("a", 2)), ("b.txt", text("b", 2)), ("z.txt", text("z", 40))]);
+    project.set(&[
+        ("a.txt", text("a", 2)),
+        ("b.txt", text("b", 2)),
+        ("z.txt", text("z", 40)),
+    ]);
     let mut world = world;
     let at = world.steps.load(Ordering::SeqCst) + 12;
     Arc::get_mut(&mut world).unwrap().trip_at = Some(at);
@@ -289,7 +330,12 @@ async fn one_file_that_fails_is_tried_twice_and_stops_no_other() {
     assert_eq!(run.end.unwrap(), End::Complete);
     assert_eq!((run.counts.failed, run.counts.files), (1, 4));
     assert_eq!(world.paths(), ["changes.md", "goes.txt", "stays.txt"]);
-    assert!(run.recorder.0.iter().any(|event| matches!(event, Event::Failed { path, .. } if path == "bad.txt")));
+    assert!(
+        run.recorder
+            .0
+            .iter()
+            .any(|event| matches!(event, Event::Failed { path, .. } if path == "bad.txt"))
+    );
 
     fs::write(project.tree.path().join("bad.txt"), "good now\n").unwrap();
     let run = project.run(&world).await;
@@ -300,7 +346,11 @@ async fn one_file_that_fails_is_tried_twice_and_stops_no_other() {
 #[tokio::test]
 async fn a_failing_upsert_is_tried_again() {
     let world = Arc::new(World::new());
-    world.upsert_errors.lock().unwrap().push(error("upsert", Error::Upstream));
+    world
+        .upsert_errors
+        .lock()
+        .unwrap()
+        .push(error("upsert", Error::Upstream));
     let run = Project::new(&first_tree()).run(&world).await;
     assert_eq!((run.end.unwrap(), run.counts.failed), (End::Complete, 0));
     assert_eq!(contents(&world), points_of(&first_tree()).await);
@@ -308,7 +358,10 @@ async fn a_failing_upsert_is_tried_again() {
 
 #[tokio::test]
 async fn a_call_that_is_too_large_is_halved_until_it_fits() {
-    let world = Arc::new(World { max_texts: Some(1), ..World::new() });
+    let world = Arc::new(World {
+        max_texts: Some(1),
+        ..World::new()
+    });
     let run = Project::new(&first_tree()).run(&world).await;
     assert_eq!((run.end.unwrap(), run.counts.failed), (End::Complete, 0));
     assert_eq!(contents(&world), points_of(&first_tree()).await);
@@ -317,7 +370,11 @@ async fn a_call_that_is_too_large_is_halved_until_it_fits() {
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_is_waited_out_and_shown() {
     let world = Arc::new(World::new());
-    world.embed_errors.lock().unwrap().push(rate_limited(Duration::from_secs(7)));
+    world
+        .embed_errors
+        .lock()
+        .unwrap()
+        .push(rate_limited(Duration::from_secs(7)));
     let began = Instant::now();
     let run = Project::new(&first_tree()).run(&world).await;
     assert_eq!(run.end.unwrap(), End::Complete);
@@ -359,7 +416,12 @@ async fn many_failures_in_a_row_stop_the_run() {
     let names: Vec<String> = (0..100).map(|n| format!("{n:03}.txt")).collect();
     let files: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), POISON.to_owned())).collect();
     let run = Project::new(&files).run(&Arc::new(World::new())).await;
-    assert!(run.end.unwrap_err().to_string().contains("files have failed one after the other"));
+    assert!(
+        run.end
+            .unwrap_err()
+            .to_string()
+            .contains("files have failed one after the other")
+    );
     assert_eq!(run.counts.failed, MAX_FAILURES as usize);
 }
 
@@ -375,7 +437,11 @@ async fn vectors_of_another_model_are_not_mixed_in_and_a_rebuild_starts_anew() {
     assert!(matches!(run.end.unwrap_err(), IndexError::Changed { was, now, .. } if was == "m" && now == "n"));
     assert_eq!(contents(&world), before);
 
-    project.run_with(&world, true, &CancellationToken::new()).await.end.unwrap();
+    project
+        .run_with(&world, true, &CancellationToken::new())
+        .await
+        .end
+        .unwrap();
     assert_eq!(project.manifest.description().unwrap().unwrap().embedding.model, "n");
     assert_eq!(contents(&world), points_of(&second_tree()).await);
 }
@@ -429,7 +495,10 @@ async fn what_is_under_way_is_bounded_whatever_the_tree_s_size() {
     let names: Vec<String> = (0..1_000).map(|n| format!("{n:04}.txt")).collect();
     let files: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), text(name, 1))).collect();
     let project = Project::new(&files);
-    let world = Arc::new(World { never_embeds: true, ..World::new() });
+    let world = Arc::new(World {
+        never_embeds: true,
+        ..World::new()
+    });
     let cancel = CancellationToken::new();
     let stop = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -439,5 +508,8 @@ async fn what_is_under_way_is_bounded_whatever_the_tree_s_size() {
     assert_eq!(run.end.unwrap(), End::Interrupted);
     let under_way = project.manifest.paths().unwrap().len();
     assert!(under_way > 0);
-    assert!(under_way <= plan(project.tree.path()).window() + NOTED_TOGETHER, "{under_way}");
+    assert!(
+        under_way <= plan(project.tree.path()).window() + NOTED_TOGETHER,
+        "{under_way}"
+    );
 }
