@@ -17,7 +17,8 @@ const MAX_REFUSAL: usize = 64 << 10;
 /// The events of an answer of status 2xx. Dropping it cancels the exchange.
 #[derive(Debug)]
 pub struct Events {
-    body: StreamReader<u8>,
+    /// None once it has ended: to read on would trap.
+    body: Option<StreamReader<u8>>,
     done: Option<FutureReader<Result<(), HttpError>>>,
     buffer: Vec<u8>,
     parser: Parser,
@@ -36,7 +37,7 @@ impl Events {
             done,
         } = answer;
         let mut events = Self {
-            body,
+            body: Some(body),
             done: Some(done),
             buffer: Vec::new(),
             parser: Parser::default(),
@@ -81,11 +82,16 @@ impl Events {
 
     /// Whether there were more bytes; they are in the buffer then.
     async fn read_bytes(&mut self) -> bool {
+        let Some(body) = &mut self.body else { return false };
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         buffer.reserve(READ_SIZE);
-        let (result, buffer) = self.body.read(buffer).await;
+        let (result, buffer) = body.read(buffer).await;
         self.buffer = buffer;
-        matches!(result, StreamResult::Complete(_))
+        let more = matches!(result, StreamResult::Complete(_));
+        if !more {
+            self.body = None;
+        }
+        more
     }
 }

@@ -9,7 +9,18 @@ use crate::{Error, failure};
 /// # Errors
 /// `malformed-response`, naming the path of what is missing or of another type (`data[0].index: …`).
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| explain(body, &error))
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = T::deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(|error| explain(body, &error))
+}
+
+/// Decodes the first value in `text`, whatever follows it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_first<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    T::deserialize(&mut deserializer).map_err(|error| explain(text, &error))
 }
 
 #[cold]
@@ -149,5 +160,6 @@ mod tests {
         assert!(said(br#"{"data": [{"ind"#).starts_with("`data[0]"));
         assert!(said(b"").contains("EOF"));
         assert!(said(b"{\"data\": []} trailing").contains("trailing characters"));
+        assert!(read_first::<Answer>(b"{\"data\": []} trailing").is_ok());
     }
 }

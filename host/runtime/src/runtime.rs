@@ -68,13 +68,13 @@ impl Runtime {
         inspect(bytes, wasi)
     }
 
-    /// What a component says of itself, from an instance that can reach nothing.
+    /// What a component says of itself, from an instance that can reach nothing. The name is for errors.
     ///
     /// # Errors
     /// Where it is not admitted, does not compile, or fails to answer within a few seconds.
-    pub async fn describe(&self, bytes: &[u8], wasi: WasiMode) -> Result<Manifest, LoadError> {
-        let (_, guest) = self.prepare("component", bytes, wasi).await?;
-        self.ask("component", &guest, Limits::default().memory).await
+    pub async fn describe(&self, name: &str, bytes: &[u8], wasi: WasiMode) -> Result<Manifest, LoadError> {
+        let (_, guest) = self.prepare(name, bytes, wasi).await?;
+        self.ask(name, &guest, Limits::default().memory).await
     }
 
     /// Admits a component, compiles it, asks it what it wants and gives it what it was granted.

@@ -181,7 +181,7 @@ impl Host {
             && !settings.contains_key(AUTH)
             && self.asks_for_a_key(&component, wasi)
             // A component that can't describe itself is refused below, with its provider's name.
-            && self.runtime.describe(&component, wasi).await.is_ok_and(|manifest| goes_without_key(&manifest))
+            && self.runtime.describe(name, &component, wasi).await.is_ok_and(|manifest| goes_without_key(&manifest))
         {
             settings.insert(AUTH.to_owned(), "none".to_owned());
         }

@@ -64,10 +64,22 @@ impl<'a> Completion<'a> {
     /// # Errors
     /// The failure the server put in its place, or `malformed-response`.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Error> {
-        let completion: Self = json::read(body)?;
-        match completion.error {
+        json::read(body).and_then(Self::unless_error)
+    }
+
+    /// A chunk out of an event's data. What follows it there is not regarded: servers that leave out the empty line
+    /// before `[DONE]`, or end the body with a stray quote, have told all.
+    ///
+    /// # Errors
+    /// As [`Completion::read`].
+    pub(super) fn read_chunk(data: &'a [u8]) -> Result<Self, Error> {
+        json::read_first(data).and_then(Self::unless_error)
+    }
+
+    fn unless_error(self) -> Result<Self, Error> {
+        match self.error {
             Some(error) => Err(failure::inside_answer(error.get().as_bytes())),
-            None => Ok(completion),
+            None => Ok(self),
         }
     }
 }

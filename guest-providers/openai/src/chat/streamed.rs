@@ -65,7 +65,7 @@ impl Decode for Decoder {
         }
         let Completion {
             model, choices, usage, ..
-        } = Completion::read(data.as_bytes())?;
+        } = Completion::read_chunk(data.as_bytes())?;
         self.begun = true;
         self.model = self.model.take().or(model.filter(|model| !model.is_empty()));
         self.usage = usage.map(Usage::from).or(self.usage.take());
@@ -152,6 +152,15 @@ mod tests {
         let (events, result) = read(&[HELLO, TEXT, STOP]);
         assert_eq!(events, ["hi", "Finish::Stop"]);
         assert!(result.is_ok());
+    }
+
+    #[test]
+    fn what_follows_a_chunk_in_its_event_is_not_regarded() {
+        for rest in ["\"", "\n[DONE]"] {
+            let (events, result) = read(&[TEXT, &format!("{STOP}{rest}")]);
+            assert_eq!(events, ["hi", "Finish::Stop"]);
+            assert!(result.is_ok());
+        }
     }
 
     #[test]

@@ -150,11 +150,14 @@ fn other_version(verb: &str, name: &str) -> String {
 
 /// Collects the names at the component's outermost level.
 fn read_names(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>) -> Result<(), String> {
-    let no_component = |error: &dyn std::fmt::Display| format!("the file is no WebAssembly component: {error}");
+    let no_component = |error: &str| {
+        // What follows the dash are the bytes expected and found, over several lines.
+        format!("the file is no WebAssembly component: {}", error.split(" - ").next().unwrap_or_default())
+    };
     let mut depth = 0_usize;
     let mut versioned = false;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| no_component(&error.message()))? {
+        match payload.map_err(|error| no_component(error.message()))? {
             Payload::Version { encoding, .. } => {
                 if encoding == Encoding::Module && !versioned {
                     return Err("the file is a core WebAssembly module, not a component; build it for the target \
@@ -167,18 +170,18 @@ fn read_names(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    imports.push(import.map_err(|error| no_component(&error.message()))?.name.name.to_owned());
+                    imports.push(import.map_err(|error| no_component(error.message()))?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.push(export.map_err(|error| no_component(&error.message()))?.name.name.to_owned());
+                    exports.push(export.map_err(|error| no_component(error.message()))?.name.name.to_owned());
                 }
             }
             _ => {}
         }
     }
-    if versioned { Ok(()) } else { Err(no_component(&"it is empty")) }
+    if versioned { Ok(()) } else { Err(no_component("it is empty")) }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut inspection = runtime.inspect(&bytes, wasi);
     let mut manifest = None;
     if inspection.admitted() {
-        match runtime.describe(&bytes, wasi).await {
+        match runtime.describe(&args.file.display().to_string(), &bytes, wasi).await {
             Ok(described) => manifest = Some(described),
             Err(error) => inspection.reasons.push(error.to_string()),
         }

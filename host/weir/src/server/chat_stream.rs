@@ -161,21 +161,16 @@ impl ChunkWriter {
 mod tests {
     use super::*;
     use crate::server::fake::{FakeBackend, FakeProvider, post_raw, refusal};
-    use weir_runtime::CallErrorKind;
     use weir_runtime::chat::{Finish, ToolCallDelta};
     use weir_runtime::types::Error;
 
-    fn failed() -> CallError {
-        CallError {
-            provider: "openai".into(),
-            operation: "chat",
-            kind: CallErrorKind::Provider(Error::Upstream(refusal(500))),
-        }
+    /// The `data` of every event of a streamed answer.
+    async fn stream(include_usage: bool, events: Vec<Event>) -> Vec<Value> {
+        stream_of(FakeProvider::new("openai").streaming(events), include_usage).await
     }
 
-    /// The `data` of every event of a streamed answer.
-    async fn stream(include_usage: bool, events: Vec<Result<Event, CallError>>) -> Vec<Value> {
-        let backend = FakeBackend::default().provider(FakeProvider::new("openai").streaming(events));
+    async fn stream_of(provider: FakeProvider, include_usage: bool) -> Vec<Value> {
+        let backend = FakeBackend::default().provider(provider);
         let mut body = json!({"model": "openai", "stream": true, "messages": [{"role": "user", "content": "x"}]});
         if include_usage {
             body["stream_options"] = json!({"include_usage": true});
@@ -195,13 +190,13 @@ mod tests {
             .collect()
     }
 
-    fn text(text: &str) -> Result<Event, CallError> {
-        Ok(Event::Text(text.to_owned()))
+    fn text(text: &str) -> Event {
+        Event::Text(text.to_owned())
     }
 
     #[tokio::test]
     async fn a_stream_is_role_then_text_then_finish_then_done() {
-        let events = vec![text("Hel"), text("lo\n"), Ok(Event::Finish(Finish::Stop))];
+        let events = vec![text("Hel"), text("lo\n"), Event::Finish(Finish::Stop)];
         let chunks = stream(false, events).await;
         let deltas: Vec<&Value> = chunks[..4].iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
         assert_eq!(
@@ -227,12 +222,12 @@ mod tests {
     #[tokio::test]
     async fn usage_comes_in_one_last_chunk_without_choices_when_asked_for() {
         let usage = || {
-            Ok(Event::Usage(Usage {
+            Event::Usage(Usage {
                 input_tokens: 3,
                 output_tokens: 4,
-            }))
+            })
         };
-        let chunks = stream(true, vec![text("a"), usage(), Ok(Event::Finish(Finish::Stop))]).await;
+        let chunks = stream(true, vec![text("a"), usage(), Event::Finish(Finish::Stop)]).await;
         let last = &chunks[chunks.len() - 2];
         assert_eq!(last["choices"], json!([]));
         assert_eq!(
@@ -248,12 +243,12 @@ mod tests {
     #[tokio::test]
     async fn the_pieces_of_a_tool_call_share_an_index_and_only_the_first_is_named() {
         let piece = |id: Option<&str>, arguments: &str| {
-            Ok(Event::ToolCall(ToolCallDelta {
+            Event::ToolCall(ToolCallDelta {
                 index: 1,
                 id: id.map(str::to_owned),
                 name: id.map(|_| "look".to_owned()),
                 arguments: arguments.to_owned(),
-            }))
+            })
         };
         let chunks = stream(false, vec![piece(Some("c1"), ""), piece(None, "{}")]).await;
         let calls = |chunk: &Value| chunk["choices"][0]["delta"]["tool_calls"].clone();
@@ -268,7 +263,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_in_mid_stream_is_told_and_is_the_end() {
-        let chunks = stream(true, vec![text("a"), Err(failed()), text("never")]).await;
+        let failing = FakeProvider::new("openai")
+            .streaming(vec![text("a")])
+            .failing(Error::Upstream(refusal(500)));
+        let chunks = stream_of(failing, true).await;
         let last = chunks.last().unwrap();
         assert_eq!(last["error"]["type"], "server_error");
         assert!(last["error"]["message"].as_str().unwrap().starts_with("openai chat: "));

@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn slow() -> (FakeBackend, Dropped) {
-        let events = vec![Ok(Event::Text("first".into()))];
+        let events = vec![Event::Text("first".into())];
         let (provider, dropped) = FakeProvider::new("slow").streaming(events).hanging();
         (FakeBackend::default().provider(provider), dropped)
     }

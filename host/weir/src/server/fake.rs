@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -131,7 +131,7 @@ pub(crate) struct FakeProvider {
     error: Option<Error>,
     /// Calls never end, and cancel this when they are dropped.
     hangs: Option<Dropped>,
-    events: Mutex<Vec<Result<chat::Event, CallError>>>,
+    events: Vec<chat::Event>,
 }
 
 /// Cancelled when a call was dropped before it ended.
@@ -157,7 +157,7 @@ impl FakeProvider {
             models: Vec::new(),
             error: None,
             hangs: None,
-            events: Mutex::default(),
+            events: Vec::new(),
         }
     }
 
@@ -172,11 +172,9 @@ impl FakeProvider {
         (self, dropped)
     }
 
-    pub fn streaming(self, events: Vec<Result<chat::Event, CallError>>) -> Self {
-        Self {
-            events: Mutex::new(events),
-            ..self
-        }
+    /// What a stream gives before it ends, hangs or fails.
+    pub fn streaming(self, events: Vec<chat::Event>) -> Self {
+        Self { events, ..self }
     }
 
     pub fn default_model(mut self, operation: &str, model: &str) -> Self {
@@ -288,20 +286,12 @@ impl ProviderCalls for FakeProvider {
         self.answer("chat", response)
     }
 
-    /// One that hangs does so after the first event.
+    /// Begins in any case; hangs or fails after its events.
     fn chat_streaming(&self, _: chat::Request) -> BoxFuture<'_, Result<ChatEvents, CallError>> {
-        let events = futures::stream::iter(std::mem::take(&mut *self.events.lock().unwrap()));
-        let events = match self.hangs.clone() {
-            Some(dropped) => {
-                let guard = dropped.drop_guard();
-                let hang = futures::stream::pending().map(move |event| {
-                    let _ = &guard;
-                    event
-                });
-                events.chain(hang).boxed()
-            }
-            None => events.boxed(),
-        };
+        let events = futures::stream::iter(self.events.clone()).map(Ok);
+        let end = self.answer("chat", ());
+        let end = futures::stream::once(end).filter_map(async |end| end.err().map(Err));
+        let events = events.chain(end).boxed();
         async move {
             Ok(ChatEvents {
                 model: "default".to_owned(),
