@@ -17,7 +17,7 @@ pub struct Event {
     pub data: String,
 }
 
-/// An event longer than [`MAX_EVENT`].
+/// An event longer than 16 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
