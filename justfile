@@ -15,7 +15,7 @@ wasm-target:
 
 # Builds every adapter to guest-providers/dist/NAME.wasm, which the program bundles.
 build-guests: wasm-target
-    cd guest-providers && cargo build --locked --release --target wasm32-wasip2
+    cd guest-providers && cargo build --locked --release
     mkdir -p guest-providers/dist
     for name in {{adapters}}; do cmp -s guest-providers/{target/wasm32-wasip2/release,dist}/$name.wasm || cp guest-providers/{target/wasm32-wasip2/release,dist}/$name.wasm; done
 
@@ -35,7 +35,7 @@ demo: build
 # The whole test suite. Needs Python 3 for the official clients.
 test: build build-fixtures python-clients
     cargo test --locked --workspace
-    cd guest-providers && cargo test --locked --workspace --target "$(rustc -vV | sed -n 's/^host: //p')"
+    cd guest-providers && cargo native-test --locked --workspace
 
 # Puts the providers' official Python clients into a folder of their own.
 [private]
@@ -51,10 +51,10 @@ lint: build-guests cargo-deny
     cd guest-providers && cargo fmt --all --check
     cd tests/fixtures && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
-    cd guest-providers && cargo clippy --locked --workspace --release --target wasm32-wasip2 -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+    cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
     cargo deny --offline check licenses bans sources
-    cd guest-providers && cargo deny --offline check --config ../deny.toml licenses bans sources
+    cargo deny --offline --config deny.toml --manifest-path guest-providers/Cargo.toml check licenses bans sources
 
 # Known vulnerabilities in the dependencies. Fetches the RustSec database.
 audit: cargo-deny

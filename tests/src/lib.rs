@@ -6,12 +6,14 @@
 
 pub mod configuration;
 mod program;
+mod running;
 mod server;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
 pub use program::{Finished, Program};
+pub use running::{Running, until};
 pub use server::Server;
 pub use tree::Tree;
 

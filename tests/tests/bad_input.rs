@@ -1,5 +1,6 @@
 //! What goes wrong by the user's or a provider's doing is said in one message: what was wrong, where, and what to do.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
@@ -173,6 +174,23 @@ async fn a_refused_key_is_told_from_other_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_provider_repeats_is_not_repeated() {
+    let upstream = Upstream::start().await.unwrap();
+    let program = voyage_at(&upstream);
+    let kind = FaultKind::Status {
+        code: 403,
+        headers: BTreeMap::new(),
+        body: Some(format!(r#"{{"detail": "the key {DEFAULT_API_KEY} may not do this"}}"#)),
+    };
+    upstream.order(Fault::new(kind).on(Api::Voyage).always());
+    let message = refusal(&program, 1, &EMBED);
+    assert!(
+        message.starts_with("weir: voyage embed: the key was refused (HTTP 403): the key "),
+        "{message}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rate_limit_tells_how_long_to_wait() {
     let upstream = Upstream::start().await.unwrap();
     let program = voyage_at(&upstream);
@@ -206,10 +224,26 @@ async fn an_answer_that_is_not_what_it_should_be_is_called_malformed() {
         refusal_as_json(&program, 1, &EMBED)["error"]["kind"],
         "malformed-response"
     );
+}
 
-    upstream.call_off_faults();
-    upstream.order(Fault::new(FaultKind::Html).on(Api::Voyage).always());
-    assert_eq!(refusal(&program, 1, &EMBED), "");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_instead_of_an_answer_is_told_in_one_line_that_a_terminal_can_show() {
+    let upstream = Upstream::start().await.unwrap();
+    let program = voyage_at(&upstream);
+    let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\u{1b}[2J<center>nginx</center>\r\n\
+                </body>\r\n</html>\r\n";
+    let kind = FaultKind::Status {
+        code: 502,
+        headers: BTreeMap::new(),
+        body: Some(page.to_owned()),
+    };
+    upstream.order(Fault::new(kind).on(Api::Voyage).always());
+    let message = refusal(&program, 1, &EMBED);
+    assert!(
+        message.starts_with("weir: voyage embed: the provider failed (HTTP 502)"),
+        "{message}"
+    );
+    assert!(!message.contains(char::is_control), "{message:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

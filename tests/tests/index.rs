@@ -4,13 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command};
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::{Map, Value};
 use weir_tests::configuration::{every_provider, provider, with_upstream};
-use weir_tests::{Finished, Program, Tree};
+use weir_tests::{Finished, Program, Running, Tree, until};
 use weir_upstream::{Api, Fault, FaultKind, Point, PointId, SparseVector, Upstream};
 
 const COLLECTION: &str = "code";
@@ -91,23 +89,6 @@ fn texts(request: &Value) -> Vec<&str> {
         .iter()
         .map(|text| text.as_str().unwrap())
         .collect()
-}
-
-async fn until(what: &str, reached: impl Fn() -> bool) -> anyhow::Result<()> {
-    let wait = async {
-        while !reached() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait)
-        .await
-        .with_context(|| format!("not reached: {what}"))
-}
-
-/// Sends SIGINT, and waits for the end.
-fn interrupt(child: Child) -> anyhow::Result<Finished> {
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
-    Ok(child.wait_with_output()?.into())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +215,7 @@ async fn search_names_the_place_and_who_ranked_it() {
 async fn connections_are_bounded_and_reused() {
     const MAX_CONNECTIONS: u64 = 4;
     let upstream = Upstream::builder()
-        .latency(Duration::from_millis(20))
+        .latency(Duration::from_millis(100))
         .start()
         .await
         .unwrap();
@@ -247,7 +228,6 @@ async fn connections_are_bounded_and_reused() {
     let stats = upstream.stats();
     for (api, name) in [(Api::Voyage, "voyage"), (Api::Qdrant, "qdrant")] {
         let (connections, requests, pool) = (stats.listeners[name], stats.apis[&api], &done["pools"][name]);
-        eprintln!("DEBUG {pool} {connections:?} {requests:?}");
         let peak = pool["peak_in_flight"].as_u64().unwrap();
         assert!(peak > 1, "{name}: nothing ran side by side: {pool}");
         assert!(
@@ -264,22 +244,23 @@ async fn connections_are_bounded_and_reused() {
     }
 }
 
-/// Runs the indexer until a request meets a fault that never answers it, so that the run is surely under way, and
-/// interrupts it there.
-async fn interrupt_at(program: &Program, tree: &Tree, upstream: &Upstream, hang: Fault) -> anyhow::Result<()> {
+/// Runs the indexer until a request has met a fault that never answers it and so many points are stored: so it is surely
+/// under way.
+async fn run_until(
+    program: &Program,
+    tree: &Tree,
+    upstream: &Upstream,
+    hang: Fault,
+    points: usize,
+) -> anyhow::Result<Running> {
     let place = format!("{hang:?}");
     upstream.order(hang);
-    let child = program.command(index_arguments(tree.path())).spawn()?;
-    until(&place, || upstream.faults().is_empty()).await?;
-    let finished = interrupt(child)?;
-    assert_eq!(finished.status, Some(130), "{place}: {finished:?}");
-    let last = finished.last_event()?;
-    assert_eq!(
-        (&last["event"], &last["outcome"]),
-        (&"done".into(), &"interrupted".into()),
-        "{place}"
-    );
-    Ok(())
+    let run = Running::start(program, index_arguments(tree.path()))?;
+    until(&place, || {
+        upstream.faults().is_empty() && stored(upstream).len() >= points
+    })
+    .await?;
+    Ok(run)
 }
 
 fn hang(api: Api, path: &str, after: u32) -> Fault {
@@ -288,60 +269,64 @@ fn hang(api: Api, path: &str, after: u32) -> Fault {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_goes_on_to_what_an_uninterrupted_one_makes() {
-    let upstream = Upstream::start().await.unwrap();
-    upstream.set_latency(Duration::from_millis(50));
-    let program = with_upstream(&every_provider(&upstream, "http_pool.max_connections = 2")).unwrap();
-    let tree = Tree::sample(8).unwrap();
+    let upstream = Upstream::builder()
+        .latency(Duration::from_millis(50))
+        .start()
+        .await
+        .unwrap();
+    let program = with_upstream(&every_provider(&upstream, "")).unwrap();
+    let tree = Tree::sample(16).unwrap();
     let complete = stored_at_once(&tree).await.unwrap();
 
+    // What hangs is never stored, so that every run has something left to do.
     let places = [
-        hang(Api::Voyage, "/embeddings", 0),
-        hang(Api::Qdrant, "/points", 1),
-        hang(Api::Voyage, "/embeddings", 1),
+        (hang(Api::Qdrant, "/collections/code", 0), 0),
+        (hang(Api::Qdrant, "/points", 2), 1),
+        (hang(Api::Voyage, "/embeddings", 0), 1),
+        (hang(Api::Qdrant, "/points", 0), 1),
     ];
     let mut before = 0;
-    for place in places {
-        interrupt_at(&program, &tree, &upstream, place).await.unwrap();
+    for (place, points) in places {
+        let run = run_until(&program, &tree, &upstream, place, points).await.unwrap();
+        let interrupted = run.interrupt().unwrap();
+        assert_eq!(interrupted.status, Some(130), "{interrupted:?}");
+        assert_eq!(interrupted.last_event().unwrap()["outcome"], "interrupted");
         let now = stored(&upstream).len();
         assert!(
             now >= before && now < complete.len(),
             "{now} of {} points, {before} before",
             complete.len()
         );
-        eprintln!("DEBUG {now} of {}", complete.len());
         before = now;
     }
-    assert!(before > 0, "no run was interrupted between two upserts");
 
-    let requests = upstream.stats().apis[&Api::Voyage].total;
     let done = index(&program, &tree).unwrap().success().unwrap().last_event().unwrap();
     assert!(
         done["unchanged"].as_u64().unwrap() > 0,
         "the last run began anew: {done}"
     );
-    assert!(upstream.stats().apis[&Api::Voyage].total > requests);
     assert!(stored(&upstream) == complete, "the points differ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tree_that_changes_between_interruption_and_resumption_is_stored_as_it_is() {
+async fn a_tree_that_changes_after_a_run_was_killed_is_stored_as_it_is() {
     let upstream = Upstream::start().await.unwrap();
     let program = with_upstream(&every_provider(&upstream, "")).unwrap();
-    let tree = Tree::sample(8).unwrap();
-    interrupt_at(&program, &tree, &upstream, hang(Api::Qdrant, "/points", 1))
+    let tree = Tree::sample(16).unwrap();
+    let run = run_until(&program, &tree, &upstream, hang(Api::Qdrant, "/points", 2), 20)
         .await
         .unwrap();
-    let files = by_path(&upstream);
-    assert!(!files.is_empty());
+    assert_eq!(run.kill().unwrap().status, None);
 
-    // Files of which points are stored, perhaps not all, and one of which none are.
+    let files = by_path(&upstream);
     let paths: Vec<&str> = files.keys().map(String::as_str).collect();
-    tree.write(paths[0], "# Something else altogether\n").unwrap();
-    tree.remove(paths[1]).unwrap();
-    let last = paths.last().unwrap();
+    let [first, second, .., last] = paths[..] else {
+        panic!("too few files are stored: {paths:?}")
+    };
+    tree.write(first, "# Something else altogether\n").unwrap();
+    tree.remove(second).unwrap();
     tree.write(last, tree.read(last).unwrap() + "\nAn end.\n").unwrap();
     tree.write("new.md", "# New\n\nIt was not there before.\n").unwrap();
-    tree.remove("part7/src/garden.rs").unwrap();
     index(&program, &tree).unwrap().success().unwrap();
 
     assert!(

@@ -52,9 +52,15 @@ impl Capability {
             Capability::Embedding => &["embed"],
             Capability::SparseEmbedding => &["embed-sparse"],
             Capability::Reranking => &["rerank"],
-            Capability::VectorStore => {
-                &["ensure-collection", "upsert", "query", "delete", "count", "list-collections", "drop-collection"]
-            }
+            Capability::VectorStore => &[
+                "ensure-collection",
+                "upsert",
+                "query",
+                "delete",
+                "count",
+                "list-collections",
+                "drop-collection",
+            ],
             Capability::WebSearch => &["web-search"],
             Capability::Chat => &["chat"],
             Capability::Models => &["models"],

@@ -54,7 +54,9 @@ pub enum LoadError {
         reason: String,
     },
     /// A secret that its manifest requires was not granted.
-    #[error("provider `{provider}` needs the secret `{secret}` ({description}); grant it under [providers.{provider}.secrets]")]
+    #[error(
+        "provider `{provider}` needs the secret `{secret}` ({description}); grant it under [providers.{provider}.secrets]"
+    )]
     MissingSecret {
         /// The provider.
         provider: String,
@@ -229,7 +231,9 @@ impl CallError {
     /// How long the provider asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         let nanoseconds = match &self.kind {
-            CallErrorKind::Provider(ProviderError::Http(HttpError::Unavailable(unavailable))) => unavailable.retry_after,
+            CallErrorKind::Provider(ProviderError::Http(HttpError::Unavailable(unavailable))) => {
+                unavailable.retry_after
+            }
             _ => self.failure()?.retry_after,
         };
         nanoseconds.map(Duration::from_nanos)
@@ -241,11 +245,10 @@ fn describe(error: &ProviderError) -> String {
         ProviderError::InvalidInput(failure) => with_status("the input was refused", failure),
         ProviderError::TooLarge(failure) => with_status("the request was too large", failure),
         ProviderError::Unauthorized(failure) => with_status("the key was refused", failure),
-        ProviderError::RateLimited(failure) => {
-            let wait = failure.retry_after.map(Duration::from_nanos);
-            let advice = wait.map_or_else(String::new, |wait| format!(", try again in {wait:?}"));
-            with_status("the rate limit is used up", failure) + &advice
-        }
+        ProviderError::RateLimited(failure) => match failure.retry_after.map(Duration::from_nanos) {
+            Some(wait) => with_status(&format!("the rate limit is used up, try again in {wait:?}"), failure),
+            None => with_status("the rate limit is used up", failure),
+        },
         ProviderError::NotFound(failure) => with_status("not found", failure),
         ProviderError::Upstream(failure) => with_status("the provider failed", failure),
         ProviderError::Http(error) => describe_http(error),

@@ -7,11 +7,11 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`component`] | bytes to an admitted, compiled component |
-//! | [`instance`] | instances, their limits, and the lease of one to a call |
-//! | [`lend`] | `pooled-http`: egress, headers, credentials, the pool |
-//! | [`storage`] | `wasi:keyvalue` for stateful providers |
-//! | [`provider`] | the operations a caller sees |
+//! | `component` | bytes to an admitted, compiled component |
+//! | `instance` | instances, their limits, and the lease of one to a call |
+//! | `lend` | `pooled-http`: egress, headers, credentials, the pool |
+//! | `storage` | `wasi:keyvalue` for stateful providers |
+//! | `provider` | the operations a caller sees |
 #![deny(unsafe_code)] // `component::cache` holds the one exception
 
 mod bindings;
@@ -26,7 +26,9 @@ mod runtime;
 mod spec;
 mod storage;
 
-pub use bindings::v0_1_0::{chat, embedding, metadata, models, reranking, sparse_embedding, types, vector_store, web_search};
+pub use bindings::v0_1_0::{
+    chat, embedding, metadata, models, reranking, sparse_embedding, types, vector_store, web_search,
+};
 pub use capability::Capability;
 pub use component::inspect::{Inspection, WasiMode};
 pub use error::{CallError, CallErrorKind, LoadError, RuntimeError};

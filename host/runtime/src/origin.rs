@@ -44,7 +44,11 @@ impl Origin {
             return Err(invalid("it has no host"));
         }
         let port = url.port_or_known_default().ok_or_else(|| invalid("it has no port"))?;
-        Ok(Origin { scheme: url.scheme().to_owned(), host, port })
+        Ok(Origin {
+            scheme: url.scheme().to_owned(),
+            host,
+            port,
+        })
     }
 
     /// `http` or `https`.
@@ -67,7 +71,10 @@ impl FromStr for Origin {
     type Err = InvalidOrigin;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(|_| InvalidOrigin { text: text.to_owned(), reason: "it is no URL" })?;
+        let url = Url::parse(text).map_err(|_| InvalidOrigin {
+            text: text.to_owned(),
+            reason: "it is no URL",
+        })?;
         Origin::of(&url)
     }
 }
@@ -76,7 +83,11 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.host)?;
         let default = if self.scheme == "https" { 443 } else { 80 };
-        if self.port == default { Ok(()) } else { write!(f, ":{}", self.port) }
+        if self.port == default {
+            Ok(())
+        } else {
+            write!(f, ":{}", self.port)
+        }
     }
 }
 
@@ -90,8 +101,14 @@ mod tests {
 
     #[test]
     fn a_path_and_the_default_port_do_not_matter() {
-        assert_eq!(origin("https://API.example.com:443/v1"), origin("https://api.example.com."));
-        assert_eq!(origin("https://api.example.com/v1").to_string(), "https://api.example.com");
+        assert_eq!(
+            origin("https://API.example.com:443/v1"),
+            origin("https://api.example.com.")
+        );
+        assert_eq!(
+            origin("https://api.example.com/v1").to_string(),
+            "https://api.example.com"
+        );
         assert_eq!(origin("http://[::1]:6333").to_string(), "http://[::1]:6333");
     }
 

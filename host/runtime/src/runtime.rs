@@ -55,7 +55,12 @@ impl Runtime {
         let engine = engine()?;
         let linker = linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let cache = options.cache_dir.as_deref().map(CompileCache::open).transpose()?;
-        Ok(Runtime { engine, linker: Arc::new(linker), cache: cache.map(Arc::new), pools: options.pools })
+        Ok(Runtime {
+            engine,
+            linker: Arc::new(linker),
+            cache: cache.map(Arc::new),
+            pools: options.pools,
+        })
     }
 
     /// The pools that are lent.
@@ -87,7 +92,11 @@ impl Runtime {
         check_settings(&spec, &manifest)?;
         check_secrets(&spec, &manifest)?;
         let storage = open_storage(&spec, &manifest).await?;
-        let http = if inspection.uses_pooled_http { Some(Arc::new(self.lend_http(&spec, &manifest)?)) } else { None };
+        let http = if inspection.uses_pooled_http {
+            Some(Arc::new(self.lend_http(&spec, &manifest)?))
+        } else {
+            None
+        };
         let mut limits = spec.limits;
         if manifest.stateful {
             limits.isolation = Isolation::Resident;
@@ -119,9 +128,15 @@ impl Runtime {
     async fn prepare(&self, provider: &str, bytes: &[u8], wasi: WasiMode) -> Result<(Inspection, Guest), LoadError> {
         let inspection = inspect(bytes, wasi);
         if !inspection.admitted() {
-            return Err(LoadError::NotAdmitted { provider: provider.to_owned(), reasons: inspection.reasons });
+            return Err(LoadError::NotAdmitted {
+                provider: provider.to_owned(),
+                reasons: inspection.reasons,
+            });
         }
-        let compile_error = |reason: String| LoadError::Compile { provider: provider.to_owned(), reason };
+        let compile_error = |reason: String| LoadError::Compile {
+            provider: provider.to_owned(),
+            reason,
+        };
         let component = self
             .compile(inspection.digest.clone(), bytes.to_vec())
             .await
@@ -153,8 +168,17 @@ impl Runtime {
 
     /// Asks a component for its manifest. The instance holds no settings, no HTTP and no storage.
     async fn ask(&self, provider: &str, guest: &Guest, memory: usize) -> Result<Manifest, LoadError> {
-        let failed = |reason: String| LoadError::Describe { provider: provider.to_owned(), reason };
-        let grants = Grants { provider: provider.into(), config: BTreeMap::new(), memory, http: None, storage: None };
+        let failed = |reason: String| LoadError::Describe {
+            provider: provider.to_owned(),
+            reason,
+        };
+        let grants = Grants {
+            provider: provider.into(),
+            config: BTreeMap::new(),
+            memory,
+            http: None,
+            storage: None,
+        };
         match timeout(DESCRIBE_TIMEOUT, guest.describe(&grants)).await {
             Ok(Ok(manifest)) => Ok(manifest),
             Ok(Err(error)) => Err(failed(format!("{error:#}"))),
@@ -165,11 +189,17 @@ impl Runtime {
     fn lend_http(&self, spec: &ProviderSpec, manifest: &Manifest) -> Result<LentHttp, LoadError> {
         let origins = effective_origins(spec, manifest)?;
         let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
-        let settings = PoolSettings { config: spec.pool.clone(), address_filter: Some(filter) };
+        let settings = PoolSettings {
+            config: spec.pool.clone(),
+            address_filter: Some(filter),
+        };
         let pool = self
             .pools
             .pool(&spec.name, settings)
-            .map_err(|source| LoadError::Pool { provider: spec.name.clone(), source })?;
+            .map_err(|source| LoadError::Pool {
+                provider: spec.name.clone(),
+                source,
+            })?;
         Ok(LentHttp {
             provider: spec.name.as_str().into(),
             pool,
@@ -186,14 +216,24 @@ impl Runtime {
 /// what the manifest asks for, which follows the `base_url` he sets.
 fn effective_origins(spec: &ProviderSpec, manifest: &Manifest) -> Result<Vec<Origin>, LoadError> {
     let parse = |text: &str| {
-        text.parse::<Origin>().map_err(|source| LoadError::Origin { provider: spec.name.clone(), source })
+        text.parse::<Origin>().map_err(|source| LoadError::Origin {
+            provider: spec.name.clone(),
+            source,
+        })
     };
     let mut asked = Vec::new();
     for origin in &manifest.origins {
         match origin {
             metadata::Origin::Fixed(text) => asked.push(parse(text)?),
             metadata::Origin::OfSetting(name) => {
-                let default = || manifest.settings.iter().find(|setting| setting.name == *name)?.default.as_deref();
+                let default = || {
+                    manifest
+                        .settings
+                        .iter()
+                        .find(|setting| setting.name == *name)?
+                        .default
+                        .as_deref()
+                };
                 if let Some(text) = spec.config.get(name).map(String::as_str).or_else(default) {
                     asked.push(parse(text)?);
                 }
@@ -215,14 +255,22 @@ fn check_settings(spec: &ProviderSpec, manifest: &Manifest) -> Result<(), LoadEr
             Err(LoadError::UnknownSetting {
                 provider: spec.name.clone(),
                 setting: setting.clone(),
-                known: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+                known: if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                },
             })
         }
     }
 }
 
 fn check_secrets(spec: &ProviderSpec, manifest: &Manifest) -> Result<(), LoadError> {
-    match manifest.secrets.iter().find(|secret| secret.required && !spec.secrets.contains_key(&secret.name)) {
+    match manifest
+        .secrets
+        .iter()
+        .find(|secret| secret.required && !spec.secrets.contains_key(&secret.name))
+    {
         None => Ok(()),
         Some(secret) => Err(LoadError::MissingSecret {
             provider: spec.name.clone(),
@@ -236,8 +284,14 @@ async fn open_storage(spec: &ProviderSpec, manifest: &Manifest) -> Result<Option
     if !manifest.stateful {
         return Ok(None);
     }
-    let file = spec.storage.clone().ok_or_else(|| LoadError::NoStorage { provider: spec.name.clone() })?;
-    let failed = |reason: String| LoadError::Storage { provider: spec.name.clone(), file: file.clone(), reason };
+    let file = spec.storage.clone().ok_or_else(|| LoadError::NoStorage {
+        provider: spec.name.clone(),
+    })?;
+    let failed = |reason: String| LoadError::Storage {
+        provider: spec.name.clone(),
+        file: file.clone(),
+        reason,
+    };
     let path = file.clone();
     tokio::task::spawn_blocking(move || Storage::open(&path))
         .await

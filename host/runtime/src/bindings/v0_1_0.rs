@@ -3,7 +3,11 @@
 /// The version of the contract that these bindings speak.
 pub const VERSION: &str = "0.1.0";
 
-#[allow(missing_docs, clippy::all, reason = "generated from the contract, which carries the documentation")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated from the contract, which carries the documentation"
+)]
 mod generated {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1.0",

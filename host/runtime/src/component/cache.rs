@@ -25,12 +25,19 @@ pub(crate) struct CompileCache {
 impl CompileCache {
     /// Makes the folder, or takes one that is there if nobody else can write to it.
     pub(crate) fn open(folder: &Path) -> Result<CompileCache, RuntimeError> {
-        let unusable = |reason: String| RuntimeError::Cache { folder: folder.to_owned(), reason };
+        let unusable = |reason: String| RuntimeError::Cache {
+            folder: folder.to_owned(),
+            reason,
+        };
         create_private(folder).map_err(|error| unusable(error.to_string()))?;
         if is_writable_by_others(folder).map_err(|error| unusable(error.to_string()))? {
-            return Err(unusable("others can write to it; take that right away (chmod go-w)".to_owned()));
+            return Err(unusable(
+                "others can write to it; take that right away (chmod go-w)".to_owned(),
+            ));
         }
-        Ok(CompileCache { folder: folder.to_owned() })
+        Ok(CompileCache {
+            folder: folder.to_owned(),
+        })
     }
 
     /// The compiled component, from disk if it is there and whole.
@@ -85,7 +92,9 @@ fn write(entry: &Path, code: &[u8]) -> io::Result<()> {
         file.write_all(blake3::hash(code).as_bytes())?;
         file.write_all(code)
     });
-    written.and_then(|()| fs::rename(&partial, entry)).inspect_err(|_| drop(fs::remove_file(&partial)))
+    written
+        .and_then(|()| fs::rename(&partial, entry))
+        .inspect_err(|_| drop(fs::remove_file(&partial)))
 }
 
 #[cfg(unix)]
@@ -116,7 +125,10 @@ mod tests {
     use crate::component::{digest, engine::engine};
 
     fn entry_of(folder: &Path) -> PathBuf {
-        let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut entries: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         assert_eq!(entries.len(), 1, "{entries:?}");
         entries.remove(0)
     }
@@ -147,6 +159,9 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(CompileCache::open(folder.path()), Err(RuntimeError::Cache { .. })));
+        assert!(matches!(
+            CompileCache::open(folder.path()),
+            Err(RuntimeError::Cache { .. })
+        ));
     }
 }

@@ -77,7 +77,9 @@ pub fn inspect(bytes: &[u8], wasi: WasiMode) -> Inspection {
     }
     let mut described = false;
     for name in &inspection.exports {
-        let Some((interface, version)) = weir_interface(name) else { continue };
+        let Some((interface, version)) = weir_interface(name) else {
+            continue;
+        };
         if version != VERSION {
             inspection.reasons.push(other_version("exports", name));
         } else if interface == "metadata" {
@@ -152,7 +154,10 @@ fn other_version(verb: &str, name: &str) -> String {
 fn read_names(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>) -> Result<(), String> {
     let no_component = |error: &str| {
         // What follows the dash are the bytes expected and found, over several lines.
-        format!("the file is no WebAssembly component: {}", error.split(" - ").next().unwrap_or_default())
+        format!(
+            "the file is no WebAssembly component: {}",
+            error.split(" - ").next().unwrap_or_default()
+        )
     };
     let mut depth = 0_usize;
     let mut versioned = false;
@@ -160,9 +165,11 @@ fn read_names(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>
         match payload.map_err(|error| no_component(error.message()))? {
             Payload::Version { encoding, .. } => {
                 if encoding == Encoding::Module && !versioned {
-                    return Err("the file is a core WebAssembly module, not a component; build it for the target \
+                    return Err(
+                        "the file is a core WebAssembly module, not a component; build it for the target \
                                 wasm32-wasip2"
-                        .to_owned());
+                            .to_owned(),
+                    );
                 }
                 versioned = true;
             }
@@ -170,18 +177,34 @@ fn read_names(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    imports.push(import.map_err(|error| no_component(error.message()))?.name.name.to_owned());
+                    imports.push(
+                        import
+                            .map_err(|error| no_component(error.message()))?
+                            .name
+                            .name
+                            .to_owned(),
+                    );
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.push(export.map_err(|error| no_component(error.message()))?.name.name.to_owned());
+                    exports.push(
+                        export
+                            .map_err(|error| no_component(error.message()))?
+                            .name
+                            .name
+                            .to_owned(),
+                    );
                 }
             }
             _ => {}
         }
     }
-    if versioned { Ok(()) } else { Err(no_component("it is empty")) }
+    if versioned {
+        Ok(())
+    } else {
+        Err(no_component("it is empty"))
+    }
 }
 
 #[cfg(test)]
@@ -194,7 +217,11 @@ mod tests {
 
     #[test]
     fn sockets_http_and_files_are_refused_by_name() {
-        for name in ["wasi:sockets/tcp@0.2.6", "wasi:http/outgoing-handler@0.2.6", "wasi:filesystem/types@0.2.6"] {
+        for name in [
+            "wasi:sockets/tcp@0.2.6",
+            "wasi:http/outgoing-handler@0.2.6",
+            "wasi:filesystem/types@0.2.6",
+        ] {
             let seen = inspected(&format!("(component (import \"{name}\" (instance)))"), WasiMode::Closed);
             assert!(!seen.admitted());
             assert!(seen.reasons[0].contains(name), "{:?}", seen.reasons);
@@ -203,20 +230,33 @@ mod tests {
 
     #[test]
     fn a_stub_is_named_and_lets_the_rest_be_judged() {
-        let seen = inspected("(component (import \"wasi:sockets/tcp@0.2.6\" (instance)))", WasiMode::Stub);
+        let seen = inspected(
+            "(component (import \"wasi:sockets/tcp@0.2.6\" (instance)))",
+            WasiMode::Stub,
+        );
         assert_eq!(seen.stubbed, ["wasi:sockets/tcp@0.2.6"]);
         assert!(seen.reasons[0].contains("metadata"));
     }
 
     #[test]
     fn another_version_of_the_contract_is_refused_with_both_named() {
-        let seen = inspected("(component (import \"weir:provider/types@0.9.0\" (instance)))", WasiMode::Closed);
-        assert!(seen.reasons[0].contains("0.9.0") && seen.reasons[0].contains(VERSION), "{:?}", seen.reasons);
+        let seen = inspected(
+            "(component (import \"weir:provider/types@0.9.0\" (instance)))",
+            WasiMode::Closed,
+        );
+        assert!(
+            seen.reasons[0].contains("0.9.0") && seen.reasons[0].contains(VERSION),
+            "{:?}",
+            seen.reasons
+        );
     }
 
     #[test]
     fn the_closed_part_of_wasi_is_admitted() {
-        let seen = inspected("(component (import \"wasi:cli/environment@0.2.6\" (instance)))", WasiMode::Closed);
+        let seen = inspected(
+            "(component (import \"wasi:cli/environment@0.2.6\" (instance)))",
+            WasiMode::Closed,
+        );
         assert_eq!(seen.reasons.len(), 1, "{:?}", seen.reasons);
         assert!(seen.reasons[0].contains("metadata"));
     }

@@ -61,15 +61,27 @@ impl Guest {
         Ok(Guest {
             engine: component.engine().clone(),
             metadata: metadata::GuestIndices::new(&pre)?,
-            embedding: has(Capability::Embedding).then(|| embedding::GuestIndices::new(&pre)).transpose()?,
+            embedding: has(Capability::Embedding)
+                .then(|| embedding::GuestIndices::new(&pre))
+                .transpose()?,
             sparse_embedding: has(Capability::SparseEmbedding)
                 .then(|| sparse_embedding::GuestIndices::new(&pre))
                 .transpose()?,
-            reranking: has(Capability::Reranking).then(|| reranking::GuestIndices::new(&pre)).transpose()?,
-            vector_store: has(Capability::VectorStore).then(|| vector_store::GuestIndices::new(&pre)).transpose()?,
-            web_search: has(Capability::WebSearch).then(|| web_search::GuestIndices::new(&pre)).transpose()?,
-            chat: has(Capability::Chat).then(|| chat::GuestIndices::new(&pre)).transpose()?,
-            models: has(Capability::Models).then(|| models::GuestIndices::new(&pre)).transpose()?,
+            reranking: has(Capability::Reranking)
+                .then(|| reranking::GuestIndices::new(&pre))
+                .transpose()?,
+            vector_store: has(Capability::VectorStore)
+                .then(|| vector_store::GuestIndices::new(&pre))
+                .transpose()?,
+            web_search: has(Capability::WebSearch)
+                .then(|| web_search::GuestIndices::new(&pre))
+                .transpose()?,
+            chat: has(Capability::Chat)
+                .then(|| chat::GuestIndices::new(&pre))
+                .transpose()?,
+            models: has(Capability::Models)
+                .then(|| models::GuestIndices::new(&pre))
+                .transpose()?,
             pre,
         })
     }
@@ -80,7 +92,10 @@ impl Guest {
         let instance = self.pre.instantiate_async(&mut store).await?;
         macro_rules! load {
             ($indices:expr) => {
-                $indices.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?
+                $indices
+                    .as_ref()
+                    .map(|indices| indices.load(&mut store, &instance))
+                    .transpose()?
             };
         }
         let exports = Exports {
@@ -109,9 +124,7 @@ impl Guest {
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(SLICES);
-        store.epoch_deadline_callback(|_| {
-            Ok(UpdateDeadline::YieldCustom(SLICES, Box::pin(tokio::task::yield_now())))
-        });
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(SLICES, Box::pin(tokio::task::yield_now()))));
         store
     }
 }

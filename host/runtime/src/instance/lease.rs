@@ -54,7 +54,11 @@ pub(crate) struct Lease {
 
 impl Instances {
     pub(crate) fn new(guest: Guest, grants: Grants, limits: &Limits) -> Self {
-        let max_instances = if limits.isolation == Isolation::Resident { 1 } else { limits.max_instances.max(1) };
+        let max_instances = if limits.isolation == Isolation::Resident {
+            1
+        } else {
+            limits.max_instances.max(1)
+        };
         Instances {
             guest,
             grants,
@@ -88,7 +92,12 @@ impl Instances {
             Some(idle) => (idle.instance, idle.calls),
             None => (self.guest.instantiate(&self.grants).await?, 0),
         };
-        Ok(Lease { instance, calls, owner: self.clone(), _permit: permit })
+        Ok(Lease {
+            instance,
+            calls,
+            owner: self.clone(),
+            _permit: permit,
+        })
     }
 
     pub(crate) fn stats(&self) -> InstanceStats {
@@ -102,7 +111,11 @@ impl Instances {
     fn take_idle(&self) -> Option<Idle> {
         let (idle, expired) = {
             let mut kept = self.lock();
-            let expired = if self.isolation == Isolation::Resident { Vec::new() } else { split_expired(&mut kept) };
+            let expired = if self.isolation == Isolation::Resident {
+                Vec::new()
+            } else {
+                split_expired(&mut kept)
+            };
             (kept.pop(), expired)
         };
         // Outside the lock: dropping a store takes its time.
@@ -127,7 +140,11 @@ impl Lease {
             Isolation::Resident => true,
         };
         if keep {
-            let idle = Idle { instance: self.instance, calls, since: Instant::now() };
+            let idle = Idle {
+                instance: self.instance,
+                calls,
+                since: Instant::now(),
+            };
             self.owner.lock().push(idle);
         }
     }

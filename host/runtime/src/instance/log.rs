@@ -21,15 +21,26 @@ pub(crate) struct GuestLog {
 
 impl GuestLog {
     pub(crate) fn new(provider: Arc<str>) -> Self {
-        GuestLog { provider, kept: Arc::default() }
+        GuestLog {
+            provider,
+            kept: Arc::default(),
+        }
     }
 
     /// The last that was written, and forgets it.
     pub(crate) fn take_last(&self) -> String {
-        let kept: Vec<u8> = self.kept.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        let kept: Vec<u8> = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+            .collect();
         let text = String::from_utf8_lossy(&kept);
         // Rust's advice to whoever can set the environment: here nobody can.
-        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("note: run with")).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("note: run with"))
+            .collect();
         lines.join("\n").trim().to_owned()
     }
 

@@ -17,7 +17,11 @@ pub(crate) struct MemoryLimiter {
 
 impl MemoryLimiter {
     pub(crate) fn new(limit: usize) -> Self {
-        MemoryLimiter { limit, used: 0, refused: false }
+        MemoryLimiter {
+            limit,
+            used: 0,
+            refused: false,
+        }
     }
 
     /// Whether the guest asked for more than it may have.

@@ -51,7 +51,11 @@ impl InstanceState {
         InstanceState {
             table: ResourceTable::new(),
             wasi: WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).build(),
-            config: grants.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            config: grants
+                .config
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
             memory: MemoryLimiter::new(grants.memory),
             log,
             http: grants.http.clone(),
@@ -69,6 +73,9 @@ impl IoView for InstanceState {
 
 impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }

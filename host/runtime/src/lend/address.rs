@@ -56,7 +56,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Global unicast is 2000::/3 alone (RFC 4291, 2.4); inside it some blocks lead elsewhere.
     let global = segments[0] & 0xe000 == 0x2000;
     let protocol_assignments = segments[0] == 0x2001 && segments[1] < 0x200; // 2001::/23, Teredo included
-    let documentation = (segments[0] == 0x2001 && segments[1] == 0xdb8) || (segments[0] == 0x3fff && segments[1] < 0x1000);
+    let documentation =
+        (segments[0] == 0x2001 && segments[1] == 0xdb8) || (segments[0] == 0x3fff && segments[1] < 0x1000);
     global && !protocol_assignments && !documentation
 }
 
@@ -83,10 +84,30 @@ mod tests {
     #[test]
     fn special_addresses_are_not_public() {
         for text in [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "224.0.0.1", "255.255.255.255", "198.18.0.1", "240.0.0.1", "::", "::1", "fe80::1", "fc00::1",
-            "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:a00:1::",
-            "2001:db8::1", "2001::1", "::10.0.0.1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "240.0.0.1",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "::10.0.0.1",
         ] {
             assert!(!is_public(address(text)), "{text}");
         }
@@ -94,7 +115,14 @@ mod tests {
 
     #[test]
     fn the_internet_is_public() {
-        for text in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::101:101"] {
+        for text in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "64:ff9b::101:101",
+        ] {
             assert!(is_public(address(text)), "{text}");
         }
     }
@@ -103,7 +131,10 @@ mod tests {
     fn a_grant_opens_its_network_and_no_other() {
         let grant = AddressGrant::new(vec!["127.0.0.1/32".parse().unwrap()]);
         assert!(grant.permits(address("127.0.0.1")));
-        assert!(grant.permits(address("::ffff:127.0.0.1")), "the same address in another form");
+        assert!(
+            grant.permits(address("::ffff:127.0.0.1")),
+            "the same address in another form"
+        );
         assert!(!grant.permits(address("127.0.0.2")));
         assert!(!grant.permits(address("::1")));
     }

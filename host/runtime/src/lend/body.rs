@@ -17,7 +17,13 @@ use crate::lend::failure::http_error;
 /// The two ends a guest is given: the bytes, and how they ended.
 pub(super) fn stream(body: ResponseBody) -> (BodyProducer, Done) {
     let (sender, receiver) = oneshot::channel();
-    (BodyProducer { body, done: Some(sender) }, Done(receiver))
+    (
+        BodyProducer {
+            body,
+            done: Some(sender),
+        },
+        Done(receiver),
+    )
 }
 
 /// Reads the body as the guest asks for it, so that a guest that does not read holds the peer back.

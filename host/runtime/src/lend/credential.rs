@@ -63,14 +63,21 @@ impl Secrets {
                 headers.insert(name, sensitive(&value, &wanted.secret)?);
             }
             Credential::Query(wanted) => {
-                url.query_pairs_mut().append_pair(&wanted.name, self.reveal(&wanted.secret)?);
+                url.query_pairs_mut()
+                    .append_pair(&wanted.name, self.reveal(&wanted.secret)?);
             }
             Credential::AwsSigv4(aws) => self.sign(aws, url, headers, signed)?,
         }
         Ok(())
     }
 
-    fn sign(&self, aws: &AwsCredential, url: &Url, headers: &mut HeaderMap, signed: &Signed<'_>) -> Result<(), HttpError> {
+    fn sign(
+        &self,
+        aws: &AwsCredential,
+        url: &Url,
+        headers: &mut HeaderMap,
+        signed: &Signed<'_>,
+    ) -> Result<(), HttpError> {
         let session_token = match &aws.session_token {
             Some(name) => Some(self.reveal(name)?.to_owned()),
             None => None,
@@ -96,11 +103,20 @@ impl Secrets {
             .build()
             .map_err(|error| refused(error.to_string()))?
             .into();
-        let plain: Vec<(&str, &str)> =
-            headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-        let request = SignableRequest::new(signed.method, url.as_str(), plain.into_iter(), SignableBody::Bytes(signed.body))
-            .map_err(|error| refused(error.to_string()))?;
-        let (instructions, _) = sign(request, &parameters).map_err(|error| refused(error.to_string()))?.into_parts();
+        let plain: Vec<(&str, &str)> = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .collect();
+        let request = SignableRequest::new(
+            signed.method,
+            url.as_str(),
+            plain.into_iter(),
+            SignableBody::Bytes(signed.body),
+        )
+        .map_err(|error| refused(error.to_string()))?;
+        let (instructions, _) = sign(request, &parameters)
+            .map_err(|error| refused(error.to_string()))?
+            .into_parts();
         for (name, value) in instructions.headers() {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| refused(error.to_string()))?;
             headers.insert(name, sensitive(value, &aws.secret_access_key)?);
@@ -110,7 +126,10 @@ impl Secrets {
 
     fn reveal(&self, name: &str) -> Result<&str, HttpError> {
         self.0.get(name).map(ExposeSecret::expose_secret).ok_or_else(|| {
-            HttpError::CredentialDenied(format!("no secret `{}` is granted to this provider", name.escape_debug()))
+            HttpError::CredentialDenied(format!(
+                "no secret `{}` is granted to this provider",
+                name.escape_debug()
+            ))
         })
     }
 }
@@ -143,7 +162,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         // 2015-08-30T12:36:00Z, the moment of AWS's own examples.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
-        secrets().apply(&credential, &mut url, &mut headers, &Signed { method: "GET", body: b"", now })?;
+        secrets().apply(
+            &credential,
+            &mut url,
+            &mut headers,
+            &Signed {
+                method: "GET",
+                body: b"",
+                now,
+            },
+        )?;
         Ok((url, headers))
     }
 
@@ -152,12 +180,28 @@ mod tests {
         let url = "https://a.example/x?y=1";
         let (_, headers) = apply(Credential::Bearer("api_key".into()), url).unwrap();
         assert_eq!(headers["authorization"], "Bearer hush");
-        let basic = BasicCredential { username: "me".into(), secret: "api_key".into() };
-        assert_eq!(apply(Credential::Basic(basic), url).unwrap().1["authorization"], "Basic bWU6aHVzaA==");
-        let header = HeaderCredential { name: "api-key".into(), prefix: "".into(), secret: "api_key".into() };
+        let basic = BasicCredential {
+            username: "me".into(),
+            secret: "api_key".into(),
+        };
+        assert_eq!(
+            apply(Credential::Basic(basic), url).unwrap().1["authorization"],
+            "Basic bWU6aHVzaA=="
+        );
+        let header = HeaderCredential {
+            name: "api-key".into(),
+            prefix: "".into(),
+            secret: "api_key".into(),
+        };
         assert_eq!(apply(Credential::Header(header), url).unwrap().1["api-key"], "hush");
-        let query = QueryCredential { name: "key".into(), secret: "api_key".into() };
-        assert_eq!(apply(Credential::Query(query), url).unwrap().0.as_str(), "https://a.example/x?y=1&key=hush");
+        let query = QueryCredential {
+            name: "key".into(),
+            secret: "api_key".into(),
+        };
+        assert_eq!(
+            apply(Credential::Query(query), url).unwrap().0.as_str(),
+            "https://a.example/x?y=1&key=hush"
+        );
     }
 
     #[test]

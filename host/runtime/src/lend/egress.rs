@@ -31,7 +31,9 @@ impl Egress {
         if self.origins.contains(&origin) {
             Ok(url)
         } else {
-            Err(HttpError::EgressDenied(format!("{origin} is not granted (egress.allow)")))
+            Err(HttpError::EgressDenied(format!(
+                "{origin} is not granted (egress.allow)"
+            )))
         }
     }
 }
@@ -41,14 +43,20 @@ mod tests {
     use super::*;
 
     fn egress() -> Egress {
-        Egress::new(vec!["https://api.example.com".parse().unwrap(), "http://127.0.0.1:6333".parse().unwrap()])
+        Egress::new(vec![
+            "https://api.example.com".parse().unwrap(),
+            "http://127.0.0.1:6333".parse().unwrap(),
+        ])
     }
 
     #[test]
     fn a_granted_origin_is_admitted_whatever_the_path() {
         assert!(egress().admit("https://api.example.com/v1/embeddings?x=1").is_ok());
         assert!(egress().admit("https://API.EXAMPLE.COM:443/").is_ok());
-        assert!(egress().admit("http://0x7f.1:6333/").is_ok(), "another form of a granted address");
+        assert!(
+            egress().admit("http://0x7f.1:6333/").is_ok(),
+            "another form of a granted address"
+        );
     }
 
     #[test]

@@ -15,18 +15,19 @@ pub(super) fn http_error(error: SendError) -> HttpError {
         SendError::PoolTimeout { .. } => HttpError::PoolTimeout(message),
         SendError::TooManyWaiters { .. } => HttpError::Overloaded(message),
         SendError::Closed { .. } => HttpError::Closed,
-        SendError::AddressDenied { .. } => {
-            HttpError::EgressDenied(format!("{message}; a private address needs a grant (egress.allow_private)"))
-        }
+        SendError::AddressDenied { .. } => HttpError::EgressDenied(format!(
+            "{message}; a private address needs a grant (egress.allow_private)"
+        )),
         SendError::ConnectTimeout { .. } => HttpError::ConnectTimeout(message),
         SendError::Dns { .. } | SendError::Connect { .. } | SendError::Tls { .. } => HttpError::ConnectFailed(message),
         SendError::WriteTimeout { .. } => HttpError::WriteTimeout(message),
         SendError::FirstByteTimeout { .. } => HttpError::FirstByteTimeout(message),
         SendError::ReadTimeout { .. } => HttpError::ReadTimeout(message),
         SendError::TotalTimeout { .. } => HttpError::TotalTimeout(message),
-        SendError::ConnectionReset { maybe_processed, .. } => {
-            HttpError::ConnectionReset(ConnectionReset { message, maybe_processed })
-        }
+        SendError::ConnectionReset { maybe_processed, .. } => HttpError::ConnectionReset(ConnectionReset {
+            message,
+            maybe_processed,
+        }),
         SendError::ResponseTooLarge { .. } | SendError::HeadersTooLarge { .. } => HttpError::TooLarge(message),
         _ => HttpError::Protocol(message),
     }

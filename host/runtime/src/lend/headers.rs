@@ -27,7 +27,8 @@ fn is_reserved(name: &HeaderName) -> bool {
 pub(super) fn admit(headers: &[Header]) -> Result<HeaderMap, HttpError> {
     let mut admitted = HeaderMap::with_capacity(headers.len() + 4);
     for header in headers {
-        let invalid = |what: &str| HttpError::InvalidRequest(format!("the header `{}` {what}", header.name.escape_debug()));
+        let invalid =
+            |what: &str| HttpError::InvalidRequest(format!("the header `{}` {what}", header.name.escape_debug()));
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| invalid("has an invalid name"))?;
         if is_reserved(&name) {
             return Err(invalid("is the host's to set"));
@@ -41,7 +42,14 @@ pub(super) fn admit(headers: &[Header]) -> Result<HeaderMap, HttpError> {
 
 /// An answer's headers for the guest, without those that speak of the connection only (RFC 9110, 7.6.1).
 pub(super) fn returned(headers: &HeaderMap) -> Vec<Header> {
-    const HOP_BY_HOP: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+    const HOP_BY_HOP: [&str; 6] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
     headers
         .iter()
         .filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str()))
@@ -53,7 +61,9 @@ pub(super) fn returned(headers: &HeaderMap) -> Vec<Header> {
 }
 
 fn latin1(text: &str) -> Option<Vec<u8>> {
-    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+    text.chars()
+        .map(|character| u8::try_from(u32::from(character)).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -61,19 +71,39 @@ mod tests {
     use super::*;
 
     fn header(name: &str, value: &str) -> Header {
-        Header { name: name.to_owned(), value: value.to_owned() }
+        Header {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
     }
 
     #[test]
     fn what_frames_or_authorises_is_refused() {
-        for name in ["Host", "content-length", "Transfer-Encoding", "authorization", "Cookie", "proxy-authorization", "Connection"] {
-            assert!(matches!(admit(&[header(name, "x")]), Err(HttpError::InvalidRequest(_))), "{name}");
+        for name in [
+            "Host",
+            "content-length",
+            "Transfer-Encoding",
+            "authorization",
+            "Cookie",
+            "proxy-authorization",
+            "Connection",
+        ] {
+            assert!(
+                matches!(admit(&[header(name, "x")]), Err(HttpError::InvalidRequest(_))),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn a_line_break_in_name_or_value_is_refused() {
-        for (name, value) in [("x-a", "1\r\nx-b: 2"), ("x-a\r\nx-b", "1"), ("x-a", "1\n2"), ("", "1"), ("x a", "1")] {
+        for (name, value) in [
+            ("x-a", "1\r\nx-b: 2"),
+            ("x-a\r\nx-b", "1"),
+            ("x-a", "1\n2"),
+            ("", "1"),
+            ("x a", "1"),
+        ] {
             assert!(admit(&[header(name, value)]).is_err(), "{name:?}: {value:?}");
         }
     }

@@ -43,7 +43,11 @@ impl LentHttp {
     pub(super) async fn send(&self, call: &CallContext, request: Request) -> Result<Response, HttpError> {
         let answer = self.send_streaming(call, request).await?;
         let body = answer.body.collect().await.map_err(http_error)?;
-        Ok(Response { status: answer.status, headers: answer.headers, body: body.to_bytes().into() })
+        Ok(Response {
+            status: answer.status,
+            headers: answer.headers,
+            body: body.to_bytes().into(),
+        })
     }
 
     /// Sends a request and returns when the answer's headers are there.
@@ -54,10 +58,18 @@ impl LentHttp {
         })?;
         let options = self.options(call, &request);
         let request = self.admit(request).inspect_err(|error| self.tell_denial(call, error))?;
-        let answer =
-            self.pool.send(request, options).await.map_err(http_error).inspect_err(|error| self.tell_denial(call, error))?;
+        let answer = self
+            .pool
+            .send(request, options)
+            .await
+            .map_err(http_error)
+            .inspect_err(|error| self.tell_denial(call, error))?;
         let (parts, body) = answer.into_parts();
-        Ok(Answer { status: parts.status.as_u16(), headers: headers::returned(&parts.headers), body })
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            headers: headers::returned(&parts.headers),
+            body,
+        })
     }
 
     /// Checks the request, then puts the credential in.
@@ -71,16 +83,24 @@ impl LentHttp {
         let body = Bytes::from(request.body.unwrap_or_default());
         if body.len() > self.max_request_bytes {
             let (bytes, limit) = (body.len(), self.max_request_bytes);
-            return Err(HttpError::TooLarge(format!("the request has {bytes} bytes, more than {limit}")));
+            return Err(HttpError::TooLarge(format!(
+                "the request has {bytes} bytes, more than {limit}"
+            )));
         }
         if let Some(credential) = &request.credential {
-            let signed = Signed { method: method.as_str(), body: &body, now: SystemTime::now() };
+            let signed = Signed {
+                method: method.as_str(),
+                body: &body,
+                now: SystemTime::now(),
+            };
             self.secrets.apply(credential, &mut url, &mut headers, &signed)?;
         }
         let mut admitted = http::Request::new(body);
         *admitted.method_mut() = method;
-        *admitted.uri_mut() =
-            url.as_str().parse().map_err(|_| HttpError::InvalidRequest("the URL is invalid".to_owned()))?;
+        *admitted.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|_| HttpError::InvalidRequest("the URL is invalid".to_owned()))?;
         *admitted.headers_mut() = headers;
         Ok(admitted)
     }
@@ -115,9 +135,21 @@ fn clamp(wish: Option<&pooled_http::Timeouts>, granted: Timeouts, config: &PoolC
     };
     Timeouts {
         pool: granted.pool,
-        connect: least(wish.and_then(|wish| wish.connect), granted.connect, Some(config.connect_timeout)),
-        write: least(wish.and_then(|wish| wish.write), granted.write, Some(config.write_timeout)),
-        first_byte: least(wish.and_then(|wish| wish.first_byte), granted.first_byte, Some(config.read_timeout)),
+        connect: least(
+            wish.and_then(|wish| wish.connect),
+            granted.connect,
+            Some(config.connect_timeout),
+        ),
+        write: least(
+            wish.and_then(|wish| wish.write),
+            granted.write,
+            Some(config.write_timeout),
+        ),
+        first_byte: least(
+            wish.and_then(|wish| wish.first_byte),
+            granted.first_byte,
+            Some(config.read_timeout),
+        ),
         read: least(wish.and_then(|wish| wish.read), granted.read, Some(config.read_timeout)),
         total: least(wish.and_then(|wish| wish.total), granted.total, config.total_timeout),
     }
@@ -130,7 +162,10 @@ mod tests {
     #[test]
     fn a_guest_can_shorten_its_time_outs_and_never_lengthen_them() {
         let config = PoolConfig::default();
-        let granted = Timeouts { read: Some(Duration::from_secs(120)), ..Timeouts::default() };
+        let granted = Timeouts {
+            read: Some(Duration::from_secs(120)),
+            ..Timeouts::default()
+        };
         let wish = |read: u64, write: u64| pooled_http::Timeouts {
             connect: None,
             write: Some(write * 1_000_000_000),
@@ -139,7 +174,10 @@ mod tests {
             total: Some(1_000_000_000),
         };
         let short = clamp(Some(&wish(1, 2)), granted, &config);
-        assert_eq!((short.read, short.write), (Some(Duration::from_secs(1)), Some(Duration::from_secs(2))));
+        assert_eq!(
+            (short.read, short.write),
+            (Some(Duration::from_secs(1)), Some(Duration::from_secs(2)))
+        );
         assert_eq!(short.total, Some(Duration::from_secs(1)));
         let long = clamp(Some(&wish(9_000, 9_000)), granted, &config);
         assert_eq!(long.read, Some(Duration::from_secs(120)));

@@ -48,7 +48,11 @@ impl Inner {
     }
 
     pub(crate) fn error(&self, operation: &'static str, kind: CallErrorKind) -> CallError {
-        CallError { provider: self.name.to_string(), operation, kind }
+        CallError {
+            provider: self.name.to_string(),
+            operation,
+            kind,
+        }
     }
 
     async fn run<R: Send>(
@@ -60,22 +64,32 @@ impl Inner {
         let limit = self.limits.call_timeout;
         let deadline = begun + limit;
         let Ok(Some(permit)) = timeout_at(deadline, self.instances.permit()).await else {
-            return Err(CallErrorKind::Overloaded { waited: begun.elapsed(), limit: self.instances.max_instances() });
+            return Err(CallErrorKind::Overloaded {
+                waited: begun.elapsed(),
+                limit: self.instances.max_instances(),
+            });
         };
-        let ended = timeout_at(deadline, metered(self.limits.cpu_time, async {
-            let mut lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
-            lease.instance.store.data_mut().call = Some(Arc::new(CallContext {
-                operation,
-                requests: Arc::new(Semaphore::new(self.limits.max_concurrent_requests)),
-            }));
-            let Instance { store, exports } = &mut lease.instance;
-            let answer = store.run_concurrent(async |accessor| work(accessor, exports).await).await;
-            self.conclude(lease, answer.and_then(|answer| answer))
-        }))
+        let ended = timeout_at(
+            deadline,
+            metered(self.limits.cpu_time, async {
+                let mut lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
+                lease.instance.store.data_mut().call = Some(Arc::new(CallContext {
+                    operation,
+                    requests: Arc::new(Semaphore::new(self.limits.max_concurrent_requests)),
+                }));
+                let Instance { store, exports } = &mut lease.instance;
+                let answer = store
+                    .run_concurrent(async |accessor| work(accessor, exports).await)
+                    .await;
+                self.conclude(lease, answer.and_then(|answer| answer))
+            }),
+        )
         .await;
         match ended {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(CallErrorKind::CpuTime { limit: self.limits.cpu_time }),
+            Ok(Err(_)) => Err(CallErrorKind::CpuTime {
+                limit: self.limits.cpu_time,
+            }),
             Err(_) => Err(CallErrorKind::Deadline { limit }),
         }
     }
@@ -91,10 +105,18 @@ impl Inner {
                 let state = lease.instance.store.data();
                 let last = state.log.take_last();
                 let kind = if state.memory.refused() {
-                    CallErrorKind::OutOfMemory { limit: self.limits.memory }
+                    CallErrorKind::OutOfMemory {
+                        limit: self.limits.memory,
+                    }
                 } else {
                     let cause = error.root_cause().to_string();
-                    CallErrorKind::Trap { message: if last.is_empty() { cause } else { format!("{cause}; it wrote: {last}") } }
+                    CallErrorKind::Trap {
+                        message: if last.is_empty() {
+                            cause
+                        } else {
+                            format!("{cause}; it wrote: {last}")
+                        },
+                    }
                 };
                 tracing::warn!(error = %kind, "an instance was lost");
                 Err(kind)

@@ -16,8 +16,8 @@ use crate::bindings::v0_1_0::types;
 use crate::capability::Capability;
 use crate::error::{CallError, CallErrorKind};
 use crate::instance::state::InstanceState;
-use crate::provider::call::Answer;
 use crate::provider::Provider;
+use crate::provider::call::Answer;
 
 /// Pieces taken from the guest in one go.
 const CHUNK: usize = 64;
@@ -42,7 +42,12 @@ impl Provider {
     pub async fn chat_streaming(&self, request: chat::Request) -> Result<ChatStream, CallError> {
         let inner = self.inner.clone();
         if !inner.capabilities.contains(&Capability::Chat) {
-            return Err(inner.error("chat", CallErrorKind::Unsupported { capability: Capability::Chat }));
+            return Err(inner.error(
+                "chat",
+                CallErrorKind::Unsupported {
+                    capability: Capability::Chat,
+                },
+            ));
         }
         let (begun, begins) = oneshot::channel();
         let (events, chunks) = mpsc::channel(CHUNKS_BUFFERED);
@@ -63,11 +68,21 @@ impl Provider {
                 .await
         }));
         match begins.await {
-            Ok(model) => Ok(ChatStream { model, chunks, read: VecDeque::new(), call: Some(call) }),
+            Ok(model) => Ok(ChatStream {
+                model,
+                chunks,
+                read: VecDeque::new(),
+                call: Some(call),
+            }),
             // The call ended before the answer began.
             Err(_) => match (&mut call).await {
                 Ok(Err(error)) => Err(error),
-                _ => Err(self.inner.error("chat", CallErrorKind::Trap { message: "the call was lost".to_owned() })),
+                _ => Err(self.inner.error(
+                    "chat",
+                    CallErrorKind::Trap {
+                        message: "the call was lost".to_owned(),
+                    },
+                )),
             },
         }
     }
@@ -83,7 +98,13 @@ async fn relay(
     let (ended, ends) = oneshot::channel();
     let (done, told) = oneshot::channel();
     accessor.with(|mut access| {
-        reply.events.pipe(&mut access, EventConsumer { events: PollSender::new(events), _ended: ended })?;
+        reply.events.pipe(
+            &mut access,
+            EventConsumer {
+                events: PollSender::new(events),
+                _ended: ended,
+            },
+        )?;
         reply.done.pipe(&mut access, DoneConsumer { done: Some(done) })
     })?;
     // A listener that has gone already drops this call as well.
@@ -91,7 +112,9 @@ async fn relay(
     // The consumer goes when the guest closes its end: nothing is ever sent here.
     let _ = ends.await;
     Ok(told.await.unwrap_or_else(|_| {
-        Err(types::Error::MalformedResponse("the adapter ended its answer without saying how".to_owned()))
+        Err(types::Error::MalformedResponse(
+            "the adapter ended its answer without saying how".to_owned(),
+        ))
     }))
 }
 
@@ -107,7 +130,9 @@ impl Stream for ChatStream {
                 self.read.extend(chunk);
                 continue;
             }
-            let Some(call) = &mut self.call else { return Poll::Ready(None) };
+            let Some(call) = &mut self.call else {
+                return Poll::Ready(None);
+            };
             let ended = ready!(Pin::new(call).poll(context));
             self.call = None;
             return Poll::Ready(match ended {
@@ -146,7 +171,11 @@ impl StreamConsumer<InstanceState> for EventConsumer {
         let mut chunk = Vec::with_capacity(CHUNK);
         source.read(store.as_context_mut(), &mut chunk)?;
         let sent = self.events.send_item(chunk);
-        Poll::Ready(Ok(if sent.is_ok() { StreamResult::Completed } else { StreamResult::Dropped }))
+        Poll::Ready(Ok(if sent.is_ok() {
+            StreamResult::Completed
+        } else {
+            StreamResult::Dropped
+        }))
     }
 }
 

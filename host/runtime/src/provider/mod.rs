@@ -74,7 +74,11 @@ impl Provider {
 
     /// Where its requests may go.
     pub fn origins(&self) -> &[Origin] {
-        self.inner.http.as_deref().map(|http| http.egress.origins()).unwrap_or_default()
+        self.inner
+            .http
+            .as_deref()
+            .map(|http| http.egress.origins())
+            .unwrap_or_default()
     }
 
     /// What was counted so far.
@@ -86,6 +90,9 @@ impl Provider {
 
 impl std::fmt::Debug for Provider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Provider").field("name", &self.inner.name).field("digest", &self.inner.digest).finish()
+        f.debug_struct("Provider")
+            .field("name", &self.inner.name)
+            .field("digest", &self.inner.digest)
+            .finish()
     }
 }

@@ -2,9 +2,7 @@
 
 use futures::FutureExt;
 
-use crate::bindings::v0_1_0::{
-    chat, embedding, models, reranking, sparse_embedding, types, vector_store, web_search,
-};
+use crate::bindings::v0_1_0::{chat, embedding, models, reranking, sparse_embedding, types, vector_store, web_search};
 use crate::capability::Capability;
 use crate::error::{CallError, CallErrorKind};
 use crate::provider::Provider;
@@ -38,8 +36,16 @@ impl Provider {
     }
 
     /// Texts to sparse vectors.
-    pub async fn embed_sparse(&self, request: types::EmbeddingRequest) -> Result<sparse_embedding::Response, CallError> {
-        call!(self, "embed-sparse", SparseEmbedding, sparse_embedding.call_embed_sparse(request))
+    pub async fn embed_sparse(
+        &self,
+        request: types::EmbeddingRequest,
+    ) -> Result<sparse_embedding::Response, CallError> {
+        call!(
+            self,
+            "embed-sparse",
+            SparseEmbedding,
+            sparse_embedding.call_embed_sparse(request)
+        )
     }
 
     /// Documents in order of their worth to a query.
@@ -64,16 +70,29 @@ impl Provider {
 
     /// Makes a collection if it is not there; true if this call made it.
     pub async fn ensure_collection(&self, collection: vector_store::Collection) -> Result<bool, CallError> {
-        call!(self, "ensure-collection", VectorStore, vector_store.call_ensure_collection(collection))
+        call!(
+            self,
+            "ensure-collection",
+            VectorStore,
+            vector_store.call_ensure_collection(collection)
+        )
     }
 
     /// Writes points; they are durable when this returns.
     pub async fn upsert(&self, collection: String, points: Vec<vector_store::Point>) -> Result<u64, CallError> {
-        call!(self, "upsert", VectorStore, vector_store.call_upsert(collection, points))
+        call!(
+            self,
+            "upsert",
+            VectorStore,
+            vector_store.call_upsert(collection, points)
+        )
     }
 
     /// The points nearest to a vector.
-    pub async fn query(&self, request: vector_store::QueryRequest) -> Result<Vec<vector_store::ScoredPoint>, CallError> {
+    pub async fn query(
+        &self,
+        request: vector_store::QueryRequest,
+    ) -> Result<Vec<vector_store::ScoredPoint>, CallError> {
         call!(self, "query", VectorStore, vector_store.call_query(request))
     }
 
@@ -83,7 +102,12 @@ impl Provider {
         collection: String,
         selection: vector_store::Selection,
     ) -> Result<Option<u64>, CallError> {
-        call!(self, "delete", VectorStore, vector_store.call_delete(collection, selection))
+        call!(
+            self,
+            "delete",
+            VectorStore,
+            vector_store.call_delete(collection, selection)
+        )
     }
 
     /// How many points there are, or pass the filter.
@@ -93,11 +117,21 @@ impl Provider {
 
     /// The names of the collections.
     pub async fn list_collections(&self) -> Result<Vec<String>, CallError> {
-        call!(self, "list-collections", VectorStore, vector_store.call_list_collections())
+        call!(
+            self,
+            "list-collections",
+            VectorStore,
+            vector_store.call_list_collections()
+        )
     }
 
     /// Drops a collection; whether it was there.
     pub async fn drop_collection(&self, name: String) -> Result<bool, CallError> {
-        call!(self, "drop-collection", VectorStore, vector_store.call_drop_collection(name))
+        call!(
+            self,
+            "drop-collection",
+            VectorStore,
+            vector_store.call_drop_collection(name)
+        )
     }
 }

@@ -38,7 +38,12 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn record(&self, operation: &'static str, error: Option<&CallError>, took: Duration) {
         let outcome = error.map_or("ok", CallError::kind);
-        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry((operation, outcome)).or_default() += 1;
+        *self
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry((operation, outcome))
+            .or_default() += 1;
         self.call_seconds.record(took);
     }
 
@@ -50,10 +55,20 @@ impl Counters {
             .iter()
             .map(|(&(operation, outcome), &count)| (operation, outcome, count))
             .collect();
-        let lost = |kind: &str| calls.iter().filter(|(_, outcome, _)| *outcome == kind).map(|(_, _, count)| count).sum();
+        let lost = |kind: &str| {
+            calls
+                .iter()
+                .filter(|(_, outcome, _)| *outcome == kind)
+                .map(|(_, _, count)| count)
+                .sum()
+        };
         ProviderStats {
             instances,
-            traps: TRAPS.into_iter().map(|kind| (kind, lost(kind))).filter(|(_, count)| *count > 0).collect(),
+            traps: TRAPS
+                .into_iter()
+                .map(|kind| (kind, lost(kind)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
             egress_denied: egress_denied.map_or(0, |denied| denied.load(Ordering::Relaxed)),
             call_seconds: self.call_seconds.snapshot(),
             calls,

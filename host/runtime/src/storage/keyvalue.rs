@@ -27,7 +27,10 @@ impl store::HostBucket for InstanceState {
     }
 
     async fn set(&mut self, _bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Keyed<()> {
-        with(self.storage.clone(), move |storage| storage.write(&[(key, Some(value))])).await
+        with(self.storage.clone(), move |storage| {
+            storage.write(&[(key, Some(value))])
+        })
+        .await
     }
 
     async fn delete(&mut self, _bucket: Resource<Bucket>, key: String) -> Keyed<()> {
@@ -40,7 +43,10 @@ impl store::HostBucket for InstanceState {
 
     async fn list_keys(&mut self, _bucket: Resource<Bucket>, cursor: Option<u64>) -> Keyed<store::KeyResponse> {
         let page = with(self.storage.clone(), move |storage| storage.list_keys(cursor)).await?;
-        Ok(page.map(|page| store::KeyResponse { keys: page.keys, cursor: page.cursor }))
+        Ok(page.map(|page| store::KeyResponse {
+            keys: page.keys,
+            cursor: page.cursor,
+        }))
     }
 
     async fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
@@ -57,7 +63,11 @@ impl batch::Host for InstanceState {
     ) -> Keyed<Vec<Option<(String, Vec<u8>)>>> {
         with(self.storage.clone(), move |storage| {
             let values = storage.get_many(&keys)?;
-            Ok(keys.into_iter().zip(values).map(|(key, value)| value.map(|value| (key, value))).collect())
+            Ok(keys
+                .into_iter()
+                .zip(values)
+                .map(|(key, value)| value.map(|value| (key, value)))
+                .collect())
         })
         .await
     }

@@ -49,7 +49,9 @@ impl Storage {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(vec![None; keys.len()]),
             Err(error) => return Err(error.into()),
         };
-        keys.iter().map(|key| Ok(table.get(key.as_str())?.map(|value| value.value().to_vec()))).collect()
+        keys.iter()
+            .map(|key| Ok(table.get(key.as_str())?.map(|value| value.value().to_vec())))
+            .collect()
     }
 
     /// Writes and deletes, all or nothing. `None` deletes.
@@ -74,7 +76,12 @@ impl Storage {
         let transaction = self.0.begin_read()?;
         let table = match transaction.open_table(BUCKET) {
             Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Page { keys: Vec::new(), cursor: None }),
+            Err(redb::TableError::TableDoesNotExist(_)) => {
+                return Ok(Page {
+                    keys: Vec::new(),
+                    cursor: None,
+                });
+            }
             Err(error) => return Err(error.into()),
         };
         let mut keys = Vec::new();
@@ -83,7 +90,10 @@ impl Storage {
             keys.push(entry?.0.value().to_owned());
         }
         let more = rest.next().is_some();
-        Ok(Page { cursor: more.then_some((begin + keys.len()) as u64), keys })
+        Ok(Page {
+            cursor: more.then_some((begin + keys.len()) as u64),
+            keys,
+        })
     }
 }
 
@@ -104,7 +114,9 @@ mod tests {
         assert_eq!(storage.get_many(&keys).unwrap(), [None, None]);
         storage.write(&[("a".into(), Some(b"1".to_vec()))]).unwrap();
         assert_eq!(storage.get_many(&keys).unwrap(), [Some(b"1".to_vec()), None]);
-        storage.write(&[("a".into(), None), ("b".into(), Some(b"2".to_vec()))]).unwrap();
+        storage
+            .write(&[("a".into(), None), ("b".into(), Some(b"2".to_vec()))])
+            .unwrap();
         assert_eq!(storage.get_many(&keys).unwrap(), [None, Some(b"2".to_vec())]);
     }
 

@@ -20,6 +20,10 @@ use super::symbol::{self, Item};
 /// person. Models with a small window get smaller ones, see [`max_characters`].
 pub const MAX_CHARACTERS: usize = 1_500;
 
+/// The code splitter's time grows with the square of the text's length: a file of 250 KB took it 4.7 s (in a debug build
+/// with optimised dependencies), in parts of this size it takes SEGMENT_MS.
+const SEGMENT_BYTES: usize = 8 << 10;
+
 /// A model with room for less than this could not tell one chunk from another.
 const MIN_CHARACTERS: usize = 200;
 
@@ -96,7 +100,7 @@ pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
 
 /// The ranges of the pieces. They follow each other without a gap, from the text's beginning to its end.
 fn pieces(syntax: Syntax, items: &[Item], text: &str, max: usize) -> Vec<Range<usize>> {
-    let mut cuts: Vec<usize> = cuts(syntax, text, max)
+    let mut cuts: Vec<usize> = cuts(syntax, items, text, max)
         .into_iter()
         .filter_map(|cut| line_start(text, cut))
         .collect();
@@ -126,23 +130,42 @@ fn fits(text: &str, range: Range<usize>, max: usize) -> bool {
 }
 
 /// Where the text's structure says to cut, in ascending order.
-fn cuts(syntax: Syntax, text: &str, max: usize) -> Vec<usize> {
+fn cuts(syntax: Syntax, items: &[Item], text: &str, max: usize) -> Vec<usize> {
     // Moving a cut to the beginning of its line makes the piece after it longer: by a line of code, mostly.
     let config = || ChunkConfig::new(max - max / 15).with_trim(false);
-    let code = syntax
-        .grammar()
-        .and_then(|grammar| CodeSplitter::new(grammar, config()).ok());
+    let code = syntax.grammar().and_then(|grammar| CodeSplitter::new(grammar, config()).ok());
     match (syntax, code) {
-        (_, Some(code)) => code.chunk_indices(text).map(|(offset, _)| offset).collect(),
-        (Syntax::Markdown, None) => MarkdownSplitter::new(config())
-            .chunk_indices(text)
-            .map(|(offset, _)| offset)
-            .collect(),
-        (_, None) => TextSplitter::new(config())
-            .chunk_indices(text)
-            .map(|(offset, _)| offset)
-            .collect(),
+        (_, Some(code)) => {
+            let cut = |segment: Range<usize>| {
+                let text = text.get(segment.clone()).unwrap_or_default();
+                code.chunk_indices(text).map(move |(offset, _)| segment.start + offset)
+            };
+            segments(items, text).into_iter().flat_map(cut).collect()
+        }
+        (Syntax::Markdown, None) => offsets(MarkdownSplitter::new(config()).chunk_indices(text)),
+        (_, None) => offsets(TextSplitter::new(config()).chunk_indices(text)),
     }
+}
+
+fn offsets<'a>(chunks: impl Iterator<Item = (usize, &'a str)>) -> Vec<usize> {
+    chunks.map(|(offset, _)| offset).collect()
+}
+
+/// The text in parts that begin at items, or at lines where an item is very long.
+fn segments(items: &[Item], text: &str) -> Vec<Range<usize>> {
+    let mut items = items.iter().filter_map(|item| line_start(text, item.range.start)).peekable();
+    let mut segments = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        while items.next_if(|item| *item < start + SEGMENT_BYTES).is_some() {}
+        let longest = start + 4 * SEGMENT_BYTES;
+        let line = text.as_bytes().iter().skip(longest).position(|byte| *byte == b'\n');
+        let line = line.map_or(text.len(), |newline| longest + newline + 1);
+        let end = items.peek().copied().unwrap_or(text.len()).min(line);
+        segments.push(start..end);
+        start = end;
+    }
+    segments
 }
 
 /// The beginning of the line that the first visible character from `cut` on is in. None where none is left.
@@ -300,6 +323,69 @@ mod tests {
             name in proptest::sample::select(vec!["a.rs", "a.py", "a.js", "a.tsx", "a.go", "a.c", "a.md", "a.txt"]),
         ) {
             assert_covers(name, &lines.join("\n"), MIN_CHARACTERS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod timing {
+    #[test]
+    #[ignore]
+    fn slow_files() {
+        let root = std::path::PathBuf::from(std::env::var("TREE").unwrap());
+        let tree = crate::index::walk::walk(&root).unwrap();
+        let mut all = Vec::new();
+        let begin = tokio::time::Instant::now();
+        for path in tree.files {
+            let Ok(crate::index::source::Source::Text(text)) =
+                crate::index::source::read(&tree.base.join(&path), &path)
+            else {
+                continue;
+            };
+            let (l, s) = super::language::of_path(&path);
+            let t0 = tokio::time::Instant::now();
+            let items = super::symbol::items(s, &text);
+            let t1 = tokio::time::Instant::now();
+            let c = super::cuts(s, &items, &text, 1500);
+            let t2 = tokio::time::Instant::now();
+            let n = super::chunks(&path, &text, 1500).len();
+            let t3 = tokio::time::Instant::now();
+            all.push((
+                (t3 - t0).as_micros(),
+                (t1 - t0).as_micros(),
+                (t2 - t1).as_micros(),
+                (t3 - t2).as_micros(),
+                text.len(),
+                items.len(),
+                c.len(),
+                n,
+                l,
+                path,
+            ));
+            if begin.elapsed().as_secs() > 100 {
+                break;
+            }
+        }
+        all.sort_by(|a, b| b.0.cmp(&a.0));
+        let bytes: usize = all.iter().map(|a| a.4).sum();
+        println!(
+            "files {} bytes {bytes} items {}ms cuts {}ms chunks {}ms",
+            all.len(),
+            all.iter().map(|a| a.1).sum::<u128>() / 1000,
+            all.iter().map(|a| a.2).sum::<u128>() / 1000,
+            all.iter().map(|a| a.3).sum::<u128>() / 1000
+        );
+        for a in all.iter().take(25) {
+            println!("{a:?}");
+        }
+        let mut by: std::collections::BTreeMap<&str, (u128, usize)> = Default::default();
+        for a in &all {
+            let e = by.entry(a.8).or_default();
+            e.0 += a.2;
+            e.1 += a.4;
+        }
+        for (l, (us, b)) in by {
+            println!("{l}: cuts {} KB/s", b as u128 * 1000 / us.max(1));
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | [`verdict`], [`queue`] | batches on their way, and what a failure means |
 //! | [`services`], [`providers`] | what is asked of providers, and the ones of the runtime |
 //! | [`pipeline`] | all of it, in order |
-//! | [`dry_run`] | the same without a call |
+//! | `dry_run` | the same without a call |
 //! | [`report`], [`progress`] | what a run tells, and how it is shown |
 
 pub mod batch;

@@ -1,7 +1,7 @@
 //! The way of a tree into the store: prepare, embed, write, note.
 //!
 //! One task drives it and owns all that is counted; files are read on blocking threads, and each call of a provider is
-//! a task of its own. What is under way is bounded by chunks ([`Plan::window`]), so memory is too, whatever the tree's
+//! a task of its own. What is under way is bounded by chunks (`Plan::window`), so memory is too, whatever the tree's
 //! size; only the paths are held all at once.
 //!
 //! | file | subject |
