@@ -1,4 +1,8 @@
 //! The providers' official Python clients, unchanged, against `weir serve` and against what `weir index` wrote.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, and does not see that their helpers are part of them"
+)]
 
 use std::process::Command;
 

@@ -1,5 +1,9 @@
 //! `weir index` and `weir search` through real adapters: what is stored, what is sent again, what an interruption or a
 //! failing provider leaves behind.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, and does not see that their helpers are part of them"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -377,6 +381,30 @@ fn without_configuration_key_or_network_search_finds_what_was_indexed() {
         .success()
         .unwrap();
     assert!(!found.stdout.contains("part0/src/connections.rs"), "{}", found.stdout);
+}
+
+#[test]
+fn a_path_that_is_not_there_leaves_nothing_behind() {
+    let program = Program::new().unwrap();
+    let refused = program.run(["index", "no-such-folder"]).unwrap();
+    assert_eq!(refused.status, Some(1));
+    assert_eq!(
+        refused.stderr,
+        "weir: no-such-folder can't be indexed: No such file or directory (os error 2)\n"
+    );
+
+    // The only collection there is needs no name.
+    let tree = tree().unwrap();
+    program
+        .run([std::ffi::OsStr::new("index"), tree.path().as_os_str()])
+        .unwrap()
+        .success()
+        .unwrap();
+    program
+        .run(["search", "expire_idle_connections"])
+        .unwrap()
+        .success()
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -252,16 +252,30 @@ fn describe(error: &ProviderError) -> String {
         ProviderError::NotFound(failure) => with_status("not found", failure),
         ProviderError::Upstream(failure) => with_status("the provider failed", failure),
         ProviderError::Http(error) => describe_http(error),
-        ProviderError::Unsupported(what) => format!("not supported: {what}"),
-        ProviderError::MalformedResponse(place) => format!("the answer is malformed: {place}"),
-        ProviderError::Storage(what) => format!("the storage failed: {what}"),
+        ProviderError::Unsupported(what) => format!("not supported: {}", one_line(what)),
+        ProviderError::MalformedResponse(place) => format!("the answer is malformed: {}", one_line(place)),
+        ProviderError::Storage(what) => format!("the storage failed: {}", one_line(what)),
     }
 }
 
 fn with_status(what: &str, failure: &Failure) -> String {
+    let said = one_line(&failure.message);
     match failure.status {
-        Some(status) => format!("{what} (HTTP {status}): {}", failure.message),
-        None => format!("{what}: {}", failure.message),
+        Some(status) => format!("{what} (HTTP {status}): {said}"),
+        None => format!("{what}: {said}"),
+    }
+}
+
+/// Characters of a provider's own words that an error shows.
+const SHOWN: usize = 500;
+
+/// A provider's words as one line that a terminal can show: a page, or what somebody made of one, can hold anything.
+fn one_line(text: &str) -> String {
+    let words = text.split(|character: char| character.is_whitespace() || character.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
     }
 }
 
@@ -304,5 +318,28 @@ fn http_kind(error: &HttpError) -> &'static str {
         HttpError::Protocol(_) => "protocol",
         HttpError::Unavailable(_) => "unavailable",
         HttpError::Closed => "closed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_in_one_line_without_control_characters() {
+        let failure = Failure {
+            message: format!("<html>\r\n  \u{1b}[2J{}", "x".repeat(2 * SHOWN)),
+            status: Some(502),
+            code: None,
+            request_id: None,
+            retry_after: None,
+        };
+        let text = CallErrorKind::Provider(ProviderError::Upstream(failure)).to_string();
+        assert!(
+            text.starts_with("the provider failed (HTTP 502): <html> [2Jx") && text.ends_with('…'),
+            "{text}"
+        );
+        assert!(!text.chars().any(char::is_control));
+        assert!(text.chars().count() < SHOWN + 50);
     }
 }

@@ -22,6 +22,7 @@ use crate::lend::address::AddressGrant;
 use crate::lend::credential::Secrets;
 use crate::lend::egress::Egress;
 use crate::lend::http::LentHttp;
+use crate::lend::redact::Redactor;
 use crate::origin::Origin;
 use crate::provider::call::DESCRIBE_TIMEOUT;
 use crate::provider::{Inner, Provider};
@@ -204,6 +205,7 @@ impl Runtime {
             provider: spec.name.as_str().into(),
             pool,
             egress: Egress::new(origins),
+            redactor: Redactor::new(spec.secrets.values()),
             secrets: Secrets::new(spec.secrets.clone()),
             operations: spec.operations.clone(),
             max_request_bytes: spec.limits.max_request_bytes,

@@ -1,6 +1,7 @@
 //! An answer's body as a stream for the guest.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,13 +14,16 @@ use weir_pool::ResponseBody;
 use crate::bindings::v0_1_0::types::HttpError;
 use crate::instance::state::InstanceState;
 use crate::lend::failure::http_error;
+use crate::lend::http::LentHttp;
 
 /// The two ends a guest is given: the bytes, and how they ended.
-pub(super) fn stream(body: ResponseBody) -> (BodyProducer, Done) {
+pub(super) fn stream(body: ResponseBody, http: Arc<LentHttp>) -> (BodyProducer, Done) {
     let (sender, receiver) = oneshot::channel();
     (
         BodyProducer {
             body,
+            http,
+            held: Bytes::new(),
             done: Some(sender),
         },
         Done(receiver),
@@ -29,10 +33,26 @@ pub(super) fn stream(body: ResponseBody) -> (BodyProducer, Done) {
 /// Reads the body as the guest asks for it, so that a guest that does not read holds the peer back.
 pub(super) struct BodyProducer {
     body: ResponseBody,
+    http: Arc<LentHttp>,
+    /// The end of the last piece, where it may be the beginning of a secret.
+    held: Bytes,
     done: Option<oneshot::Sender<Result<(), HttpError>>>,
 }
 
 impl BodyProducer {
+    /// The next piece for the guest, without secrets: those cut in two by the pieces' ends too.
+    fn redacted(&mut self, piece: Bytes) -> Bytes {
+        let redactor = &self.http.redactor;
+        let whole = if self.held.is_empty() {
+            piece
+        } else {
+            [self.held.as_ref(), piece.as_ref()].concat().into()
+        };
+        let mut redacted = redactor.redact(whole);
+        self.held = redacted.split_off(redacted.len() - redactor.unfinished(&redacted));
+        redacted
+    }
+
     fn finish(&mut self, result: Result<(), HttpError>) -> Poll<wasmtime::Result<StreamResult>> {
         if let Some(done) = self.done.take() {
             // The guest may have dropped its end.
@@ -57,14 +77,20 @@ impl StreamProducer<InstanceState> for BodyProducer {
             match Pin::new(&mut self.body).poll_frame(context) {
                 // Trailers and empty frames carry nothing for the guest.
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) if !bytes.is_empty() => {
-                        destination.set_buffer(bytes);
-                        return Poll::Ready(Ok(StreamResult::Completed));
+                    Ok(bytes) => {
+                        let piece = self.redacted(bytes);
+                        if !piece.is_empty() {
+                            destination.set_buffer(piece);
+                            return Poll::Ready(Ok(StreamResult::Completed));
+                        }
                     }
-                    _ => {}
+                    Err(_) => {}
                 },
                 Poll::Ready(Some(Err(error))) => return self.finish(Err(http_error(error))),
-                Poll::Ready(None) => return self.finish(Ok(())),
+                Poll::Ready(None) => {
+                    destination.set_buffer(std::mem::take(&mut self.held));
+                    return self.finish(Ok(()));
+                }
                 Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
                 Poll::Pending => return Poll::Pending,
             }

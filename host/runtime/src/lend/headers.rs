@@ -1,8 +1,10 @@
 //! Which headers a guest may set.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::bindings::v0_1_0::types::{Header, HttpError};
+use crate::lend::redact::Redactor;
 
 /// The host's own: framing, routing, and whatever carries a credential.
 fn is_reserved(name: &HeaderName) -> bool {
@@ -41,7 +43,7 @@ pub(super) fn admit(headers: &[Header]) -> Result<HeaderMap, HttpError> {
 }
 
 /// An answer's headers for the guest, without those that speak of the connection only (RFC 9110, 7.6.1).
-pub(super) fn returned(headers: &HeaderMap) -> Vec<Header> {
+pub(super) fn returned(headers: &HeaderMap, redactor: &Redactor) -> Vec<Header> {
     const HOP_BY_HOP: [&str; 6] = [
         "connection",
         "keep-alive",
@@ -55,7 +57,11 @@ pub(super) fn returned(headers: &HeaderMap) -> Vec<Header> {
         .filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str()))
         .map(|(name, value)| Header {
             name: name.as_str().to_owned(),
-            value: value.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+            value: redactor
+                .redact(Bytes::copy_from_slice(value.as_bytes()))
+                .iter()
+                .map(|&byte| char::from(byte))
+                .collect(),
         })
         .collect()
 }
@@ -112,7 +118,7 @@ mod tests {
     fn values_travel_as_iso_8859_1_both_ways() {
         let headers = admit(&[header("x-name", "Zoë")]).unwrap();
         assert_eq!(headers["x-name"].as_bytes(), b"Zo\xeb");
-        assert_eq!(returned(&headers)[0].value, "Zoë");
+        assert_eq!(returned(&headers, &Redactor::new([]))[0].value, "Zoë");
         assert!(admit(&[header("x-name", "日")]).is_err());
     }
 }

@@ -17,6 +17,7 @@ use crate::lend::credential::{Secrets, Signed};
 use crate::lend::egress::Egress;
 use crate::lend::failure::http_error;
 use crate::lend::headers;
+use crate::lend::redact::Redactor;
 
 /// HTTP as one provider is lent it.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct LentHttp {
     pub(crate) pool: Pool,
     pub(crate) egress: Egress,
     pub(crate) secrets: Secrets,
+    pub(crate) redactor: Redactor,
     /// The operator's time-outs by operation.
     pub(crate) operations: BTreeMap<String, Timeouts>,
     pub(crate) max_request_bytes: usize,
@@ -67,7 +69,7 @@ impl LentHttp {
         let (parts, body) = answer.into_parts();
         Ok(Answer {
             status: parts.status.as_u16(),
-            headers: headers::returned(&parts.headers),
+            headers: headers::returned(&parts.headers, &self.redactor),
             body,
         })
     }

@@ -9,6 +9,7 @@
 //! | `credential` | secrets put into a request |
 //! | `failure` | the pool's errors in the contract's words |
 //! | `body` | an answer's body as a stream for the guest |
+//! | `redact` | secrets taken out of answers |
 
 pub(crate) mod address;
 pub(crate) mod body;
@@ -17,6 +18,7 @@ pub(crate) mod egress;
 mod failure;
 mod headers;
 pub(crate) mod http;
+pub(crate) mod redact;
 
 use std::sync::Arc;
 
@@ -62,7 +64,7 @@ impl pooled_http::HostWithStore<InstanceState> for Lend {
             Err(error) => return Ok(Err(error)),
         };
         accessor.with(|mut access| {
-            let (producer, done) = body::stream(answer.body);
+            let (producer, done) = body::stream(answer.body, http.clone());
             Ok(Ok(StreamingResponse {
                 status: answer.status,
                 headers: answer.headers,

@@ -50,7 +50,7 @@ pub enum IndexError {
         now: String,
     },
     /// A provider failed in a way that would repeat.
-    #[error("{error}; {advice}. What was acknowledged is kept: run the same command again to go on")]
+    #[error("{}; {advice}. What was acknowledged is kept: run the same command again to go on", .error.to_string().trim_end_matches('.'))]
     Stopped {
         /// The failure.
         error: Box<CallError>,

@@ -5,6 +5,7 @@
 //! | [`walk`], [`source`] | which files there are, and which are worth it |
 //! | [`language`], [`symbol`], [`chunk`] | a file in pieces that follow its structure |
 //! | [`estimate`], [`batch`] | how much goes into one call |
+//! | [`names`] | a collection's name, and where its manifest is |
 //! | [`ids`], [`payload`] | a point's name and content |
 //! | [`manifest`], [`space`] | what is in the store, and whose vectors |
 //! | [`prepare`] | from a path to what has to be sent |
@@ -138,10 +139,11 @@ async fn send(
     cancel: &CancellationToken,
 ) -> Ended {
     let opened = async {
+        // A path that is not there leaves no manifest behind.
+        let tree = walked(&options.path, reporter).await?;
         let (dense, sparse, store) = chosen.load(host, reporter).await?;
         let manifest = file.to_owned();
         let manifest = tokio::task::spawn_blocking(move || Manifest::open(&manifest)).await??;
-        let tree = walked(&options.path, reporter).await?;
         Ok((dense, sparse, store, manifest, tree))
     };
     let (dense, sparse, store, manifest, (tree, counts)) = tokio::select! {
