@@ -44,11 +44,11 @@ impl LentHttp {
     /// Sends a request and waits for the whole answer.
     pub(super) async fn send(&self, call: &CallContext, request: Request) -> Result<Response, HttpError> {
         let answer = self.send_streaming(call, request).await?;
-        let body = answer.body.collect().await.map_err(http_error)?;
+        let body = answer.body.collect().await.map_err(http_error)?.to_bytes();
         Ok(Response {
             status: answer.status,
             headers: answer.headers,
-            body: body.to_bytes().into(),
+            body: self.redactor.redact(body).into(),
         })
     }
 
