@@ -76,16 +76,13 @@ impl StreamProducer<InstanceState> for BodyProducer {
         loop {
             match Pin::new(&mut self.body).poll_frame(context) {
                 // Trailers and empty frames carry nothing for the guest.
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) => {
-                        let piece = self.redacted(bytes);
-                        if !piece.is_empty() {
-                            destination.set_buffer(piece);
-                            return Poll::Ready(Ok(StreamResult::Completed));
-                        }
+                Poll::Ready(Some(Ok(frame))) => {
+                    let piece = self.redacted(frame.into_data().unwrap_or_default());
+                    if !piece.is_empty() {
+                        destination.set_buffer(piece);
+                        return Poll::Ready(Ok(StreamResult::Completed));
                     }
-                    Err(_) => {}
-                },
+                }
                 Poll::Ready(Some(Err(error))) => return self.finish(Err(http_error(error))),
                 Poll::Ready(None) => {
                     destination.set_buffer(std::mem::take(&mut self.held));
