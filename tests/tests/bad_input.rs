@@ -313,7 +313,7 @@ fn input_that_is_no_json_is_refused_by_line_and_column() {
 #[test]
 fn an_unknown_field_is_answered_with_the_one_that_was_meant() {
     let program = Program::new().unwrap();
-    let message = |input: &str| refusal(&program, 1, &["call", "local", "embed", "--input", input]);
+    let message = |input: &str| refusal(&program, 2, &["call", "local", "embed", "--input", input]);
     assert_eq!(
         message(r#"{"input": ["a"]}"#),
         "weir: local embed: the input was refused: unknown field `input`; did you mean `inputs`?"

@@ -32,8 +32,8 @@ async fn voyage(upstream: &Upstream) -> (Runtime, Provider) {
         },
         operations: BTreeMap::new(),
         egress: EgressGrant {
-            allow: None,
             allow_private: vec!["127.0.0.1/32".parse().unwrap()],
+            ..EgressGrant::default()
         },
         limits: Limits::default(),
         storage: None,

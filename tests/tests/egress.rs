@@ -62,6 +62,28 @@ async fn a_private_address_needs_a_grant_of_its_own() {
     assert_eq!(upstream.stats().connections.opened, 0);
 }
 
+#[test]
+fn what_a_strangers_manifest_asks_for_by_itself_is_not_granted() {
+    let component = fixture("misbehaver");
+    let program = Program::with_config(&format!("[providers.bad]\ncomponent = \"{}\"\n", component.display())).unwrap();
+    let finished = program
+        .run(["call", "bad", "embed", "--input", r#"{"inputs":["x"]}"#])
+        .unwrap();
+    assert_ne!(finished.status, Some(0));
+    assert!(
+        finished.stderr.contains("https://example.invalid") && finished.stderr.contains("egress.allow"),
+        "{finished:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_headers_is_refused() {
+    let upstream = Upstream::start().await.unwrap();
+    let program = program(&upstream, "allow_private = [\"127.0.0.1/32\"]");
+    let answer = order(&program, "headers 40000");
+    assert_eq!(answer["error"]["kind"], "message-too-large", "{answer}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_place_is_reached() {
     let upstream = Upstream::start().await.unwrap();

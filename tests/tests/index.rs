@@ -387,7 +387,7 @@ fn without_configuration_key_or_network_search_finds_what_was_indexed() {
 fn a_path_that_is_not_there_leaves_nothing_behind() {
     let program = Program::new().unwrap();
     let refused = program.run(["index", "no-such-folder"]).unwrap();
-    assert_eq!(refused.status, Some(1));
+    assert_eq!(refused.status, Some(2));
     assert_eq!(
         refused.stderr,
         "weir: no-such-folder can't be indexed: No such file or directory (os error 2)\n"

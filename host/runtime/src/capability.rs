@@ -67,6 +67,12 @@ impl Capability {
         }
     }
 
+    /// The name, if it is an operation's.
+    pub(crate) fn operation(name: &str) -> Option<&'static str> {
+        let mut operations = Self::ALL.into_iter().flat_map(Capability::operations);
+        operations.find(|operation| **operation == name).copied()
+    }
+
     /// The capability of an exported interface's name.
     pub fn of_interface(name: &str) -> Option<Capability> {
         Self::ALL.into_iter().find(|capability| capability.as_str() == name)

@@ -83,6 +83,17 @@ pub enum LoadError {
         /// What is wrong.
         source: InvalidOrigin,
     },
+    /// It asks for origins that nobody granted.
+    #[error(
+        "provider `{provider}` asks to send requests to {asked}, which nobody granted; if it may, set \
+         egress.allow = [{asked}] under [providers.{provider}]"
+    )]
+    NoEgress {
+        /// The provider.
+        provider: String,
+        /// The origins, quoted.
+        asked: String,
+    },
     /// It keeps state, and was granted no storage.
     #[error("provider `{provider}` keeps state and needs storage; grant it a file")]
     NoStorage {
@@ -158,6 +169,12 @@ pub enum CallErrorKind {
         /// How many instances there are.
         limit: usize,
     },
+    /// All instances of all providers are in use.
+    #[error("the host has no room for another instance ({limit} at most, all providers together)")]
+    HostFull {
+        /// How many there can be.
+        limit: u32,
+    },
     /// The component does not export what the operation needs.
     #[error("the component offers no {capability}")]
     Unsupported {
@@ -197,7 +214,7 @@ impl CallError {
             CallErrorKind::Deadline { .. } => "deadline",
             CallErrorKind::CpuTime { .. } => "cpu-time",
             CallErrorKind::OutOfMemory { .. } => "out-of-memory",
-            CallErrorKind::Overloaded { .. } => "overloaded",
+            CallErrorKind::Overloaded { .. } | CallErrorKind::HostFull { .. } => "overloaded",
             CallErrorKind::Unsupported { .. } => "unsupported",
             CallErrorKind::Instantiate(_) => "instantiate",
         }
@@ -314,7 +331,7 @@ fn http_kind(error: &HttpError) -> &'static str {
         HttpError::ReadTimeout(_) => "read-timeout",
         HttpError::TotalTimeout(_) => "total-timeout",
         HttpError::ConnectionReset(_) => "connection-reset",
-        HttpError::TooLarge(_) => "response-too-large",
+        HttpError::TooLarge(_) => "message-too-large",
         HttpError::Protocol(_) => "protocol",
         HttpError::Unavailable(_) => "unavailable",
         HttpError::Closed => "closed",

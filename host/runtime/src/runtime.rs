@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 use wasmtime::Engine;
@@ -15,6 +16,7 @@ use crate::component::cache::CompileCache;
 use crate::component::inspect::{Inspection, WasiMode, inspect};
 use crate::component::{engine::engine, linker::linker};
 use crate::error::{LoadError, RuntimeError};
+use crate::instance::cpu::metered;
 use crate::instance::guest::Guest;
 use crate::instance::lease::Instances;
 use crate::instance::state::{Grants, InstanceState};
@@ -24,10 +26,15 @@ use crate::lend::egress::Egress;
 use crate::lend::http::LentHttp;
 use crate::lend::redact::Redactor;
 use crate::origin::Origin;
-use crate::provider::call::DESCRIBE_TIMEOUT;
 use crate::provider::{Inner, Provider};
 use crate::spec::{Isolation, Limits, ProviderSpec};
 use crate::storage::Storage;
+
+/// How long describing may take: there is nothing to wait for.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Room for what goes with the largest request in one call of a lent function: its headers, its URL.
+const HOST_CALL_ROOM: usize = 16 << 20;
 
 /// What a runtime is made of.
 #[derive(Debug, Clone)]
@@ -107,9 +114,12 @@ impl Runtime {
             provider: name.clone(),
             config: spec.config,
             memory: limits.memory,
+            host_call_bytes: limits.max_request_bytes.saturating_add(HOST_CALL_ROOM),
             http: http.clone(),
             storage,
         };
+        let instances = Arc::new(Instances::new(guest, grants, &limits));
+        instances.start_reaper();
         tracing::info!(provider = %name, digest = inspection.digest, version = manifest.version, "provider loaded");
         Ok(Provider {
             inner: Arc::new(Inner {
@@ -118,7 +128,7 @@ impl Runtime {
                 manifest,
                 capabilities: inspection.capabilities,
                 http,
-                instances: Arc::new(Instances::new(guest, grants, &limits)),
+                instances,
                 limits,
                 counters: Default::default(),
             }),
@@ -177,12 +187,15 @@ impl Runtime {
             provider: provider.into(),
             config: BTreeMap::new(),
             memory,
+            host_call_bytes: HOST_CALL_ROOM,
             http: None,
             storage: None,
         };
-        match timeout(DESCRIBE_TIMEOUT, guest.describe(&grants)).await {
-            Ok(Ok(manifest)) => Ok(manifest),
-            Ok(Err(error)) => Err(failed(format!("{error:#}"))),
+        let describing = metered(Limits::default().cpu_time, guest.describe(&grants));
+        match timeout(DESCRIBE_TIMEOUT, describing).await {
+            Ok(Ok(Ok(manifest))) => Ok(manifest),
+            Ok(Ok(Err(error))) => Err(failed(format!("{error:#}"))),
+            Ok(Err(_)) => Err(failed("it computed for too long".to_owned())),
             Err(_) => Err(failed(format!("it took longer than {DESCRIBE_TIMEOUT:?}"))),
         }
     }
@@ -214,38 +227,43 @@ impl Runtime {
     }
 }
 
-/// Allowed is what the manifest asks for and the operator grants: without a grant of his own, the operator grants
-/// what the manifest asks for, which follows the `base_url` he sets.
+/// Allowed is what the manifest asks for and the operator grants: by `egress.allow`, or by the settings he gave
+/// (`base_url`), or by trusting the manifest.
 fn effective_origins(spec: &ProviderSpec, manifest: &Manifest) -> Result<Vec<Origin>, LoadError> {
-    let parse = |text: &str| {
-        text.parse::<Origin>().map_err(|source| LoadError::Origin {
+    let mut asked = Vec::new();
+    let mut granted = Vec::new();
+    for origin in &manifest.origins {
+        let (text, given) = match origin {
+            metadata::Origin::Fixed(text) => (Some(text.as_str()), false),
+            metadata::Origin::OfSetting(name) => match spec.config.get(name) {
+                Some(value) => (Some(value.as_str()), true),
+                None => (default_of(manifest, name), false),
+            },
+        };
+        let Some(text) = text else { continue };
+        let origin: Origin = text.parse().map_err(|source| LoadError::Origin {
             provider: spec.name.clone(),
             source,
-        })
-    };
-    let mut asked = Vec::new();
-    for origin in &manifest.origins {
-        match origin {
-            metadata::Origin::Fixed(text) => asked.push(parse(text)?),
-            metadata::Origin::OfSetting(name) => {
-                let default = || {
-                    manifest
-                        .settings
-                        .iter()
-                        .find(|setting| setting.name == *name)?
-                        .default
-                        .as_deref()
-                };
-                if let Some(text) = spec.config.get(name).map(String::as_str).or_else(default) {
-                    asked.push(parse(text)?);
-                }
-            }
-        }
+        })?;
+        let grant = match &spec.egress.allow {
+            Some(allow) => allow.contains(&origin),
+            None => given || spec.egress.trust_manifest,
+        };
+        asked.push(format!("\"{origin}\""));
+        granted.extend(grant.then_some(origin));
     }
-    if let Some(granted) = &spec.egress.allow {
-        asked.retain(|origin| granted.contains(origin));
+    if granted.is_empty() && !asked.is_empty() {
+        return Err(LoadError::NoEgress {
+            provider: spec.name.clone(),
+            asked: asked.join(", "),
+        });
     }
-    Ok(asked)
+    Ok(granted)
+}
+
+fn default_of<'a>(manifest: &'a Manifest, setting: &str) -> Option<&'a str> {
+    let known = manifest.settings.iter().find(|known| known.name == setting)?;
+    known.default.as_deref()
 }
 
 fn check_settings(spec: &ProviderSpec, manifest: &Manifest) -> Result<(), LoadError> {

@@ -40,8 +40,11 @@ pub struct ProviderSpec {
 /// Where a provider's requests may go.
 #[derive(Debug, Clone, Default)]
 pub struct EgressGrant {
-    /// Origins. None grants those the component's manifest asks for, which follow its `base_url`.
+    /// Origins. None grants those of the settings the operator gave (`base_url`), and what `trust_manifest` says.
     pub allow: Option<Vec<Origin>>,
+    /// Whether to grant what the manifest asks for by itself, where `allow` is none: for components one vouches for.
+    /// Any other could send the secrets it was granted wherever its author likes.
+    pub trust_manifest: bool,
     /// Networks that are otherwise refused (private, loopback, link-local, …).
     pub allow_private: Vec<IpNet>,
 }

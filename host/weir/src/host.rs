@@ -1,5 +1,6 @@
 //! The configured providers over one runtime. Each is loaded when it is first asked for.
 
+mod advice;
 mod error;
 
 use std::borrow::Cow;
@@ -12,9 +13,9 @@ use tokio::sync::OnceCell;
 use weir_pool::PoolManager;
 use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, WasiMode, metadata};
 
+use crate::bundled;
 use crate::config::settings::{Isolation, Wasi};
 use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, SecretError, SecretSource};
-use crate::{bundled, presets, suggest};
 
 pub use error::HostError;
 
@@ -87,7 +88,7 @@ impl Host {
     /// One that names the provider, and what is missing or wrong.
     pub async fn provider(&self, name: &str) -> Result<Provider, HostError> {
         let (Some(cell), Some(config)) = (self.providers.get(name), self.config.config.providers.get(name)) else {
-            return Err(self.unknown(name));
+            return Err(advice::unknown(name, &self.config));
         };
         cell.get_or_try_init(|| self.load(name, config)).await.cloned()
     }
@@ -128,7 +129,7 @@ impl Host {
             .config
             .providers
             .get(name)
-            .ok_or_else(|| self.unknown(name))?;
+            .ok_or_else(|| advice::unknown(name, &self.config))?;
         match ComponentSource::of(&config.component) {
             ComponentSource::Bundled(component) => bundled::find(&component)
                 .map(|bundled| Cow::Borrowed(bundled.bytes))
@@ -150,22 +151,6 @@ impl Host {
     /// Closes the pools; requests in flight get a moment to finish.
     pub async fn close(&self) {
         self.runtime.pools().close_all(CLOSE_DEADLINE).await;
-    }
-
-    fn unknown(&self, name: &str) -> HostError {
-        let names: Vec<&str> = self.provider_names().collect();
-        match presets::find(name) {
-            Some(preset) => HostError::UnknownProvider {
-                name: name.to_owned(),
-                suggestion: " in this configuration".to_owned(),
-                hint: format!("; {}", how_to_add(preset, self.config.lists_providers)),
-            },
-            None => HostError::UnknownProvider {
-                name: name.to_owned(),
-                suggestion: suggest::ending(name, &names),
-                hint: String::new(),
-            },
-        }
     }
 
     async fn load(&self, name: &str, config: &ProviderConfig) -> Result<Provider, HostError> {
@@ -203,6 +188,8 @@ impl Host {
                     .allow
                     .as_ref()
                     .map(|allow| allow.iter().map(|origin| origin.0.clone()).collect()),
+                // What is bundled was written here.
+                trust_manifest: matches!(ComponentSource::of(&config.component), ComponentSource::Bundled(_)),
                 allow_private: config.egress.allow_private.iter().map(|network| network.0.0).collect(),
             },
             limits: (&config.limits).into(),
@@ -210,7 +197,7 @@ impl Host {
         };
         self.runtime.load(spec).await.map_err(|error| match error {
             LoadError::MissingSecret { provider, secret, .. } => {
-                let advice = how_to_give(&provider, &secret, config);
+                let advice = advice::how_to_give(&provider, &secret, config);
                 HostError::MissingSecret {
                     provider,
                     secret,
@@ -270,29 +257,6 @@ fn goes_without_key(manifest: &metadata::Manifest) -> bool {
             .secrets
             .iter()
             .any(|secret| secret.name == API_KEY && secret.required)
-}
-
-/// How to give a secret that is missing.
-fn how_to_give(provider: &str, secret: &str, config: &ProviderConfig) -> String {
-    let table = format!("`{secret} = {{ env = \"NAME\" }}` under [providers.{provider}.secrets]");
-    let preset = presets::find(provider).or_else(|| presets::find(&config.component));
-    match preset
-        .and_then(|preset| preset.key_variables.first())
-        .filter(|_| secret == API_KEY)
-    {
-        Some(variable) => format!("set the environment variable {variable}, or say where it is kept with {table}"),
-        None => format!("say where it is kept with {table}"),
-    }
-}
-
-/// How to add a preset that the configuration leaves out. Its key in the environment is enough where no file lists
-/// the providers.
-fn how_to_add(preset: &presets::Preset, lists_providers: bool) -> String {
-    let table = format!("add [providers.{}] to weir.toml", preset.name);
-    match preset.key_variables.first() {
-        Some(variable) if !lists_providers => format!("set {variable} or {table}"),
-        _ => table,
-    }
 }
 
 #[cfg(test)]
@@ -370,16 +334,6 @@ mod tests {
         assert!(
             matches!(&error, HostError::Load(LoadError::NotAdmitted { provider, .. }) if provider == "mine"),
             "{error}"
-        );
-    }
-
-    #[test]
-    fn advice_names_the_presets_variable() {
-        let config: ProviderConfig = serde_json::from_value(serde_json::json!({"component": "voyage"})).unwrap();
-        assert_eq!(
-            how_to_give("fast", "api_key", &config),
-            "set the environment variable VOYAGE_API_KEY, or say where it is kept with `api_key = { env = \"NAME\" }` under \
-             [providers.fast.secrets]"
         );
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -30,10 +31,8 @@ impl CompileCache {
             reason,
         };
         create_private(folder).map_err(|error| unusable(error.to_string()))?;
-        if is_writable_by_others(folder).map_err(|error| unusable(error.to_string()))? {
-            return Err(unusable(
-                "others can write to it; take that right away (chmod go-w)".to_owned(),
-            ));
+        if let Some(defect) = defect(folder).map_err(|error| unusable(error.to_string()))? {
+            return Err(unusable(defect.to_owned()));
         }
         Ok(CompileCache {
             folder: folder.to_owned(),
@@ -80,15 +79,19 @@ fn read(engine: &Engine, entry: &Path) -> Option<Component> {
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `deserialize` asks for bytes that `Component::serialize` made. Only this module writes entries; the
-    // folder can be written to by its owner alone (checked in `open`), who could replace this program as well; and
+    // folder is this user's and nobody else can write to it (checked in `open`; the folders above it are taken to be
+    // as private as the user's home), and this user could replace this program as well;
     // the hash shows that the entry is whole. wasmtime itself refuses another version or other settings.
     unsafe { Component::deserialize(engine, code) }
 }
 
 /// Writes beside the entry and renames, so that no reader meets half an entry.
 fn write(entry: &Path, code: &[u8]) -> io::Result<()> {
-    let partial = entry.with_extension(format!("{}.partial", std::process::id()));
-    let written = fs::File::create(&partial).and_then(|mut file| {
+    // Two threads may write the same entry at once.
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let partial = entry.with_extension(format!("{}-{number}.partial", std::process::id()));
+    let written = create_private_file(&partial).and_then(|mut file| {
         file.write_all(blake3::hash(code).as_bytes())?;
         file.write_all(code)
     });
@@ -108,15 +111,39 @@ fn create_private(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
+/// Why code in the folder could be somebody else's.
 #[cfg(unix)]
-fn is_writable_by_others(folder: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(fs::metadata(folder)?.permissions().mode() & 0o022 != 0)
+fn defect(folder: &Path) -> io::Result<Option<&'static str>> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(folder)?;
+    Ok(if metadata.uid() != rustix::process::geteuid().as_raw() {
+        Some("it belongs to another user; name a folder of your own")
+    } else if metadata.mode() & 0o022 != 0 {
+        Some("others can write to it; take that right away (chmod go-w)")
+    } else {
+        None
+    })
 }
 
 #[cfg(not(unix))]
-fn is_writable_by_others(_folder: &Path) -> io::Result<bool> {
-    Ok(false)
+fn defect(_folder: &Path) -> io::Result<Option<&'static str>> {
+    Ok(None)
+}
+
+#[cfg(unix)]
+fn create_private_file(path: &Path) -> io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+}
+
+#[cfg(not(unix))]
+fn create_private_file(path: &Path) -> io::Result<fs::File> {
+    fs::File::create(path)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::error::RuntimeError;
+use crate::instance::memory::MAX_TABLE_ELEMENTS;
 
 /// How long a guest computes before it yields to the runtime's other work.
 ///
@@ -17,7 +18,7 @@ pub(crate) const SLICE: Duration = Duration::from_millis(5);
 const MAX_MEMORY: usize = 4 << 30;
 
 /// Instances of all providers together. Address space, not memory: a slot costs nothing before it is used.
-const MAX_INSTANCES: u32 = 1_000;
+pub(crate) const MAX_INSTANCES: u32 = 1_000;
 
 /// Makes the engine and starts its epoch thread, which ends with the engine.
 pub(crate) fn engine() -> Result<Engine, RuntimeError> {
@@ -29,6 +30,7 @@ pub(crate) fn engine() -> Result<Engine, RuntimeError> {
         .total_tables(MAX_INSTANCES * 4)
         .total_stacks(MAX_INSTANCES * 2)
         .max_memory_size(MAX_MEMORY)
+        .table_elements(MAX_TABLE_ELEMENTS)
         .max_memories_per_component(1)
         .max_tables_per_component(8)
         .max_core_instances_per_component(32)

@@ -42,8 +42,30 @@ impl Inspection {
     }
 }
 
-/// WASI packages whose interfaces are linked with nothing behind them.
-const CLOSED_WASI: [&str; 4] = ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/"];
+/// WASI interfaces (0.2) that are linked with nothing behind them: what `component::linker` adds.
+const CLOSED_WASI: [&str; 18] = [
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:clocks/wall-clock",
+    "wasi:clocks/monotonic-clock",
+    "wasi:random/random",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:cli/exit",
+    "wasi:cli/environment",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+];
+
+/// Bytes of the largest component that is compiled: three times a Python interpreter.
+const MAX_COMPONENT_BYTES: usize = 64 << 20;
 
 /// Interfaces that are lent: exact names.
 const LENT: [&str; 3] = [
@@ -63,6 +85,13 @@ pub fn inspect(bytes: &[u8], wasi: WasiMode) -> Inspection {
         stubbed: Vec::new(),
         reasons: Vec::new(),
     };
+    if bytes.len() > MAX_COMPONENT_BYTES {
+        let size = bytes.len();
+        inspection
+            .reasons
+            .push(format!("it has {size} bytes, more than {MAX_COMPONENT_BYTES}"));
+        return inspection;
+    }
     if let Err(reason) = read_names(bytes, &mut inspection.imports, &mut inspection.exports) {
         inspection.reasons.push(reason);
         return inspection;
@@ -120,7 +149,10 @@ fn judge_import(name: &str, wasi: WasiMode) -> Judgement {
             Judgement::Refused(format!("it imports `{name}`, which this host does not lend"))
         };
     }
-    if LENT.contains(&name) || (name.contains("@0.2.") && CLOSED_WASI.iter().any(|package| name.starts_with(package))) {
+    let closed = name
+        .split_once("@0.2.")
+        .is_some_and(|(interface, _)| CLOSED_WASI.contains(&interface));
+    if closed || LENT.contains(&name) {
         return Judgement::Admitted;
     }
     if name.starts_with("wasi:") {

@@ -9,11 +9,8 @@ use crate::bindings::v0_1_0::{
 use crate::capability::Capability;
 use crate::instance::state::{Grants, InstanceState};
 
-/// Bytes a guest may hand over in one call of a lent function: the largest request, with room for its headers.
-const HOST_CALL_BYTES: usize = 48 << 20;
-
 /// Live handles of one instance: streams, futures, resources, tasks.
-const MAX_HANDLES: usize = 10_000;
+pub(crate) const MAX_HANDLES: usize = 10_000;
 
 /// Slices of processor time between two yields.
 const SLICES: u64 = 1;
@@ -121,7 +118,7 @@ impl Guest {
     fn store(&self, grants: &Grants) -> Store<InstanceState> {
         let mut store = Store::new(&self.engine, InstanceState::new(grants));
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_hostcall_fuel(grants.host_call_bytes);
         store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(SLICES);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(SLICES, Box::pin(tokio::task::yield_now()))));

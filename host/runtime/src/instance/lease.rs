@@ -71,6 +71,22 @@ impl Instances {
         }
     }
 
+    /// Drops the instances that were idle for too long, from time to time, as long as there are any to come.
+    pub(crate) fn start_reaper(self: &Arc<Self>) {
+        if self.isolation == Isolation::Resident {
+            return;
+        }
+        let instances = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(IDLE_TIME / 4).await;
+                let Some(instances) = instances.upgrade() else { return };
+                let expired = split_expired(&mut instances.lock());
+                drop(expired);
+            }
+        });
+    }
+
     /// How many there can be.
     pub(crate) fn max_instances(&self) -> usize {
         self.max_instances
@@ -109,18 +125,7 @@ impl Instances {
     }
 
     fn take_idle(&self) -> Option<Idle> {
-        let (idle, expired) = {
-            let mut kept = self.lock();
-            let expired = if self.isolation == Isolation::Resident {
-                Vec::new()
-            } else {
-                split_expired(&mut kept)
-            };
-            (kept.pop(), expired)
-        };
-        // Outside the lock: dropping a store takes its time.
-        drop(expired);
-        idle
+        self.lock().pop()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -133,12 +138,14 @@ impl Lease {
     pub(crate) fn give_back(mut self) {
         let calls = self.calls + 1;
         let state = self.instance.store.data_mut();
-        state.call = None;
-        let keep = match self.owner.isolation {
-            Isolation::Call => false,
-            Isolation::Reuse => calls < self.owner.max_calls && !state.memory.is_bloated(),
-            Isolation::Resident => true,
-        };
+        // What was left behind would go on in the next call, at its cost.
+        let at_rest = state.end_call();
+        let keep = at_rest
+            && match self.owner.isolation {
+                Isolation::Call => false,
+                Isolation::Reuse => calls < self.owner.max_calls && !state.memory.is_bloated(),
+                Isolation::Resident => true,
+            };
         if keep {
             let idle = Idle {
                 instance: self.instance,

@@ -45,7 +45,8 @@ impl GuestLog {
     }
 
     fn record(&self, bytes: &[u8]) {
-        tracing::debug!(provider = %self.provider, "{}", String::from_utf8_lossy(bytes).trim_end());
+        // Escaped, so that a guest can write no line that looks like the host's.
+        tracing::debug!(provider = %self.provider, said = ?String::from_utf8_lossy(bytes).trim_end(), "guest");
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(bytes.iter().skip(bytes.len().saturating_sub(KEPT)));
         let excess = kept.len().saturating_sub(KEPT);

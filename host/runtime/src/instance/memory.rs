@@ -3,7 +3,7 @@
 use wasmtime::ResourceLimiter;
 
 /// Elements of one table: far above what compilers make, far below what hurts.
-const MAX_TABLE_ELEMENTS: usize = 100_000;
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 20_000;
 
 /// Refuses growth past the bound, and remembers that it did.
 ///
@@ -27,6 +27,11 @@ impl MemoryLimiter {
     /// Whether the guest asked for more than it may have.
     pub(crate) fn refused(&self) -> bool {
         self.refused
+    }
+
+    /// Judges the next call by itself alone.
+    pub(crate) fn forget_refusal(&mut self) {
+        self.refused = false;
     }
 
     /// Whether the instance holds so much that it is better replaced than reused: memory never shrinks.

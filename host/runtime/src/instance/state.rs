@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Semaphore;
 use wasmtime::component::ResourceTable;
@@ -9,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_io::IoView;
 
+use crate::instance::guest::MAX_HANDLES;
 use crate::instance::log::GuestLog;
 use crate::instance::memory::MemoryLimiter;
 use crate::lend::http::LentHttp;
@@ -20,17 +22,31 @@ pub(crate) struct Grants {
     pub(crate) provider: Arc<str>,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) memory: usize,
+    /// Bytes it may hand over in one call of a lent function.
+    pub(crate) host_call_bytes: usize,
     /// None while the component describes itself, and for one that does not import it.
     pub(crate) http: Option<Arc<LentHttp>>,
     pub(crate) storage: Option<Storage>,
 }
 
-/// The call an instance serves.
+/// The call an instance serves. Whatever is under way for it holds it.
 #[derive(Debug)]
 pub(crate) struct CallContext {
     pub(crate) operation: &'static str,
     /// One permit an HTTP request of the call.
     pub(crate) requests: Arc<Semaphore>,
+    /// Whether a denial was logged already: a guest that asks again and again fills no log.
+    pub(crate) told_denial: AtomicBool,
+}
+
+impl CallContext {
+    pub(crate) fn new(operation: &'static str, max_concurrent_requests: usize) -> Self {
+        CallContext {
+            operation,
+            requests: Arc::new(Semaphore::new(max_concurrent_requests)),
+            told_denial: AtomicBool::new(false),
+        }
+    }
 }
 
 /// The data of one instance's store.
@@ -48,8 +64,10 @@ pub(crate) struct InstanceState {
 impl InstanceState {
     pub(crate) fn new(grants: &Grants) -> Self {
         let log = GuestLog::new(grants.provider.clone());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
         InstanceState {
-            table: ResourceTable::new(),
+            table,
             wasi: WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).build(),
             config: grants
                 .config
@@ -62,6 +80,20 @@ impl InstanceState {
             storage: grants.storage.clone(),
             call: None,
         }
+    }
+}
+
+impl InstanceState {
+    /// Turns to a new call: nothing that was kept of the last one shows in it.
+    pub(crate) fn begin_call(&mut self, call: Arc<CallContext>) {
+        self.call = Some(call);
+        self.log.take_last();
+        self.memory.forget_refusal();
+    }
+
+    /// Ends the call. Whether nothing is under way for it any more: an exchange or a stream the guest left behind.
+    pub(crate) fn end_call(&mut self) -> bool {
+        self.call.take().is_none_or(|call| Arc::into_inner(call).is_some())
     }
 }
 

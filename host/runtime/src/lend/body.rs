@@ -6,22 +6,24 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Body;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult};
 use weir_pool::ResponseBody;
 
 use crate::bindings::v0_1_0::types::HttpError;
-use crate::instance::state::InstanceState;
+use crate::instance::state::{CallContext, InstanceState};
 use crate::lend::failure::http_error;
-use crate::lend::http::LentHttp;
+use crate::lend::http::{Answer, LentHttp};
 
 /// The two ends a guest is given: the bytes, and how they ended.
-pub(super) fn stream(body: ResponseBody, http: Arc<LentHttp>) -> (BodyProducer, Done) {
+pub(super) fn stream(answer: Answer, http: Arc<LentHttp>, call: Arc<CallContext>) -> (BodyProducer, Done) {
     let (sender, receiver) = oneshot::channel();
     (
         BodyProducer {
-            body,
+            body: answer.body,
+            _permit: answer.permit,
+            _call: call,
             http,
             held: Bytes::new(),
             done: Some(sender),
@@ -33,6 +35,8 @@ pub(super) fn stream(body: ResponseBody, http: Arc<LentHttp>) -> (BodyProducer, 
 /// Reads the body as the guest asks for it, so that a guest that does not read holds the peer back.
 pub(super) struct BodyProducer {
     body: ResponseBody,
+    _permit: OwnedSemaphorePermit,
+    _call: Arc<CallContext>,
     http: Arc<LentHttp>,
     /// The end of the last piece, where it may be the beginning of a secret.
     held: Bytes,

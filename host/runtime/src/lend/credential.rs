@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::bindings::v0_1_0::pooled_http::{AwsCredential, Credential};
 use crate::bindings::v0_1_0::types::HttpError;
+use crate::lend::headers::is_reserved;
 
 /// The secrets granted to one provider. They go to no origin that is not granted to it: whatever is given here has
 /// passed the egress check.
@@ -59,6 +60,11 @@ impl Secrets {
             Credential::Header(wanted) => {
                 let name = HeaderName::from_bytes(wanted.name.as_bytes())
                     .map_err(|_| HttpError::InvalidRequest("the credential's header has an invalid name".to_owned()))?;
+                if is_reserved(&name) {
+                    return Err(HttpError::InvalidRequest(format!(
+                        "the header `{name}` is the host's to set"
+                    )));
+                }
                 let value = format!("{}{}", wanted.prefix, self.reveal(&wanted.secret)?);
                 headers.insert(name, sensitive(&value, &wanted.secret)?);
             }
@@ -202,6 +208,21 @@ mod tests {
             apply(Credential::Query(query), url).unwrap().0.as_str(),
             "https://a.example/x?y=1&key=hush"
         );
+    }
+
+    #[test]
+    fn a_credential_goes_into_no_header_that_is_the_hosts() {
+        for name in ["Cookie", "Host", "Proxy-Authorization", "Authorization"] {
+            let header = HeaderCredential {
+                name: name.into(),
+                prefix: "".into(),
+                secret: "api_key".into(),
+            };
+            assert!(
+                apply(Credential::Header(header), "https://a.example/").is_err(),
+                "{name}"
+            );
+        }
     }
 
     #[test]

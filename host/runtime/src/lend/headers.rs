@@ -7,7 +7,7 @@ use crate::bindings::v0_1_0::types::{Header, HttpError};
 use crate::lend::redact::Redactor;
 
 /// The host's own: framing, routing, and whatever carries a credential.
-fn is_reserved(name: &HeaderName) -> bool {
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
     [
         header::HOST,
         header::CONTENT_LENGTH,
@@ -25,8 +25,17 @@ fn is_reserved(name: &HeaderName) -> bool {
         || name.as_str().starts_with("proxy-")
 }
 
+/// Headers of one request: far more than any API asks for, and well below what a header map can hold.
+const MAX_HEADERS: usize = 256;
+
 /// The guest's headers, checked.
 pub(super) fn admit(headers: &[Header]) -> Result<HeaderMap, HttpError> {
+    if headers.len() > MAX_HEADERS {
+        let count = headers.len();
+        return Err(HttpError::TooLarge(format!(
+            "the request has {count} headers, more than {MAX_HEADERS}"
+        )));
+    }
     let mut admitted = HeaderMap::with_capacity(headers.len() + 4);
     for header in headers {
         let invalid =
@@ -99,6 +108,12 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_flood_of_headers_is_refused() {
+        let flood = vec![header("x-a", "1"); 40_000];
+        assert!(matches!(admit(&flood), Err(HttpError::TooLarge(_))));
     }
 
     #[test]

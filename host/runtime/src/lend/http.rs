@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::Method;
 use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
 use weir_pool::{Pool, PoolConfig, ResponseBody, SendOptions, Timeouts};
 
 use crate::bindings::v0_1_0::pooled_http::{self, Request, Response};
 use crate::bindings::v0_1_0::types::{Header, HttpError};
+use crate::capability::Capability;
 use crate::instance::state::CallContext;
 use crate::lend::credential::{Secrets, Signed};
 use crate::lend::egress::Egress;
@@ -38,6 +40,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<Header>,
     pub(super) body: ResponseBody,
+    /// Counts as a request in flight until the body has ended.
+    pub(super) permit: OwnedSemaphorePermit,
 }
 
 impl LentHttp {
@@ -54,8 +58,7 @@ impl LentHttp {
 
     /// Sends a request and returns when the answer's headers are there.
     pub(super) async fn send_streaming(&self, call: &CallContext, request: Request) -> Result<Answer, HttpError> {
-        // One permit for as long as the answer's headers are awaited: the body is bounded by the pool.
-        let _permit = call.requests.try_acquire().map_err(|_| {
+        let permit = call.requests.clone().try_acquire_owned().map_err(|_| {
             HttpError::Overloaded("too many requests of one call in flight (limits.max_concurrent_requests)".to_owned())
         })?;
         let options = self.options(call, &request);
@@ -71,6 +74,7 @@ impl LentHttp {
             status: parts.status.as_u16(),
             headers: headers::returned(&parts.headers, &self.redactor),
             body,
+            permit,
         })
     }
 
@@ -79,14 +83,15 @@ impl LentHttp {
         let mut url = self.egress.admit(&request.url)?;
         let method = Method::from_bytes(request.method.as_bytes())
             .ok()
-            .filter(|method| *method != Method::CONNECT)
+            // CONNECT makes a tunnel; TRACE is answered with the request, credential included.
+            .filter(|method| *method != Method::CONNECT && *method != Method::TRACE)
             .ok_or_else(|| HttpError::InvalidRequest(format!("the method `{}`", request.method.escape_debug())))?;
         let mut headers = headers::admit(&request.headers)?;
         let body = Bytes::from(request.body.unwrap_or_default());
         if body.len() > self.max_request_bytes {
             let (bytes, limit) = (body.len(), self.max_request_bytes);
             return Err(HttpError::TooLarge(format!(
-                "the request has {bytes} bytes, more than {limit}"
+                "the request has {bytes} bytes, more than {limit} (limits.max_request_bytes)"
             )));
         }
         if let Some(credential) = &request.credential {
@@ -108,8 +113,8 @@ impl LentHttp {
     }
 
     fn options(&self, call: &CallContext, request: &Request) -> SendOptions {
-        // A guest's own label would let it make as many time series as it likes.
-        let operation = call.operation;
+        // Labels of its own would let a guest make as many time series as it likes.
+        let operation = Capability::operation(&request.operation).unwrap_or(call.operation);
         let granted = self.operations.get(operation).copied().unwrap_or_default();
         SendOptions {
             operation: Some(operation.into()),
@@ -121,7 +126,10 @@ impl LentHttp {
     fn tell_denial(&self, call: &CallContext, error: &HttpError) {
         if let HttpError::EgressDenied(reason) = error {
             self.denied.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(provider = %self.provider, operation = call.operation, reason, "a request was denied");
+            if !call.told_denial.swap(true, Ordering::Relaxed) {
+                let reason: String = reason.chars().take(200).collect();
+                tracing::warn!(provider = %self.provider, operation = call.operation, ?reason, "a request was denied");
+            }
         }
     }
 }

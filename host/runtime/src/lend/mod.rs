@@ -63,11 +63,12 @@ impl pooled_http::HostWithStore<InstanceState> for Lend {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
+        let (status, headers) = (answer.status, answer.headers.clone());
+        let (producer, done) = body::stream(answer, http, call);
         accessor.with(|mut access| {
-            let (producer, done) = body::stream(answer.body, http.clone());
             Ok(Ok(StreamingResponse {
-                status: answer.status,
-                headers: answer.headers,
+                status,
+                headers,
                 body: StreamReader::new(&mut access, producer)?,
                 done: FutureReader::new(&mut access, done)?,
             }))

@@ -1,21 +1,21 @@
 //! One call: an instance leased for it, its limits, and what its end means.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use wasmtime::component::Accessor;
 
 use crate::bindings::v0_1_0::types;
+use crate::component::engine::MAX_INSTANCES;
 use crate::error::{CallError, CallErrorKind};
 use crate::instance::cpu::metered;
 use crate::instance::guest::{Exports, Instance};
 use crate::instance::lease::Lease;
 use crate::instance::state::{CallContext, InstanceState};
 use crate::provider::Inner;
+use crate::provider::stats::{Counters, TRAPS};
 
 /// What a call of an export gives: wasmtime's own failure, or the adapter's answer.
 pub(crate) type Answer<R> = wasmtime::Result<Result<R, types::Error>>;
@@ -36,13 +36,23 @@ impl Inner {
     pub(crate) async fn call<R: Send>(&self, operation: &'static str, work: impl Work<R>) -> Result<R, CallError> {
         let span = tracing::info_span!("call", provider = %self.name, operation);
         let begun = Instant::now();
+        let mut counted = Counted {
+            counters: &self.counters,
+            operation,
+            begun,
+            outcome: "cancelled",
+        };
         let result = self.run(operation, begun, work).instrument(span.clone()).await;
         let result = result.map_err(|kind| self.error(operation, kind));
+        counted.outcome = result.as_ref().map_or_else(CallError::kind, |_| "ok");
         let took = begun.elapsed();
-        self.counters.record(operation, result.as_ref().err(), took);
+        // A trap's text is the guest's: escaped, it can make no line that looks like the host's.
         span.in_scope(|| match &result {
             Ok(_) => tracing::debug!(?took, "call done"),
-            Err(error) => tracing::debug!(?took, kind = error.kind(), %error, "call failed"),
+            Err(error) if TRAPS.contains(&error.kind()) => {
+                tracing::warn!(?took, kind = error.kind(), error = ?error.to_string(), "an instance was lost");
+            }
+            Err(error) => tracing::debug!(?took, kind = error.kind(), error = ?error.to_string(), "call failed"),
         });
         result
     }
@@ -73,10 +83,8 @@ impl Inner {
             deadline,
             metered(self.limits.cpu_time, async {
                 let mut lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
-                lease.instance.store.data_mut().call = Some(Arc::new(CallContext {
-                    operation,
-                    requests: Arc::new(Semaphore::new(self.limits.max_concurrent_requests)),
-                }));
+                let context = CallContext::new(operation, self.limits.max_concurrent_requests);
+                lease.instance.store.data_mut().begin_call(Arc::new(context));
                 let Instance { store, exports } = &mut lease.instance;
                 let answer = store
                     .run_concurrent(async |accessor| work(accessor, exports).await)
@@ -104,7 +112,7 @@ impl Inner {
             Err(error) => {
                 let state = lease.instance.store.data();
                 let last = state.log.take_last();
-                let kind = if state.memory.refused() {
+                Err(if state.memory.refused() {
                     CallErrorKind::OutOfMemory {
                         limit: self.limits.memory,
                     }
@@ -117,17 +125,29 @@ impl Inner {
                             format!("{cause}; it wrote: {last}")
                         },
                     }
-                };
-                tracing::warn!(error = %kind, "an instance was lost");
-                Err(kind)
+                })
             }
         }
     }
 }
 
-/// How long describing may take: it computes nothing.
-pub(crate) const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A call that is counted when it ends, however it does.
+struct Counted<'a> {
+    counters: &'a Counters,
+    operation: &'static str,
+    begun: Instant,
+    outcome: &'static str,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.counters.record(self.operation, self.outcome, self.begun.elapsed());
+    }
+}
 
 fn instantiation_failed(error: wasmtime::Error) -> CallErrorKind {
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return CallErrorKind::HostFull { limit: MAX_INSTANCES };
+    }
     CallErrorKind::Instantiate(format!("{error:#}"))
 }

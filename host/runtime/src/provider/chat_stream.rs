@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::{FutureExt, Stream};
@@ -16,8 +17,8 @@ use crate::bindings::v0_1_0::types;
 use crate::capability::Capability;
 use crate::error::{CallError, CallErrorKind};
 use crate::instance::state::InstanceState;
-use crate::provider::Provider;
 use crate::provider::call::Answer;
+use crate::provider::{Inner, Provider};
 
 /// Pieces taken from the guest in one go.
 const CHUNK: usize = 64;
@@ -26,7 +27,6 @@ const CHUNK: usize = 64;
 const CHUNKS_BUFFERED: usize = 4;
 
 /// The events of an answer. Dropping it cancels the call.
-#[derive(Debug)]
 pub struct ChatStream {
     /// The model that answers.
     pub model: String,
@@ -34,6 +34,7 @@ pub struct ChatStream {
     read: VecDeque<Event>,
     /// The call; none when its end was told.
     call: Option<AbortOnDropHandle<Result<(), CallError>>>,
+    provider: Arc<Inner>,
 }
 
 impl Provider {
@@ -73,19 +74,21 @@ impl Provider {
                 chunks,
                 read: VecDeque::new(),
                 call: Some(call),
+                provider: self.inner.clone(),
             }),
             // The call ended before the answer began.
             Err(_) => match (&mut call).await {
                 Ok(Err(error)) => Err(error),
-                _ => Err(self.inner.error(
-                    "chat",
-                    CallErrorKind::Trap {
-                        message: "the call was lost".to_owned(),
-                    },
-                )),
+                _ => Err(lost(&self.inner)),
             },
         }
     }
+}
+
+/// The task that ran the call is gone without a word: the runtime is shutting down.
+fn lost(provider: &Inner) -> CallError {
+    let message = "the call was lost".to_owned();
+    provider.error("chat", CallErrorKind::Trap { message })
 }
 
 /// Hands the guest's events on until both its streams have ended.
@@ -136,9 +139,9 @@ impl Stream for ChatStream {
             let ended = ready!(Pin::new(call).poll(context));
             self.call = None;
             return Poll::Ready(match ended {
+                Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(Err(error)),
-                // A task is aborted only by dropping this stream.
-                Ok(Ok(())) | Err(_) => None,
+                Err(_) => Some(Err(lost(&self.provider))),
             });
         }
     }

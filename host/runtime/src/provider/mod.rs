@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `call` | one call: lease, limits, what its end means |
 //! | `operations` | the operations, by capability |
+//! | `checked` | what an adapter may answer |
 //! | `chat_stream` | an answer that comes in pieces |
 //! | `stats` | what is counted |
 
 pub(crate) mod call;
 pub mod chat_stream;
+mod checked;
 mod operations;
 pub mod stats;
 

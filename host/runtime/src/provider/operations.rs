@@ -5,11 +5,14 @@ use futures::FutureExt;
 use crate::bindings::v0_1_0::{chat, embedding, models, reranking, sparse_embedding, types, vector_store, web_search};
 use crate::capability::Capability;
 use crate::error::{CallError, CallErrorKind};
-use crate::provider::Provider;
+use crate::provider::{Provider, checked};
 
 /// Calls one function of one export, or says that the component does not have it.
 macro_rules! call {
-    ($self:ident, $operation:literal, $capability:ident, $export:ident.$function:ident($($argument:expr),*)) => {{
+    ($self:ident, $operation:literal, $capability:ident, $export:ident.$function:ident($($argument:expr),*)) => {
+        call!($self, $operation, $capability, $export.$function($($argument),*), Ok)
+    };
+    ($self:ident, $operation:literal, $capability:ident, $export:ident.$function:ident($($argument:expr),*), $check:expr) => {{
         let inner = &$self.inner;
         if !inner.capabilities.contains(&Capability::$capability) {
             let kind = CallErrorKind::Unsupported { capability: Capability::$capability };
@@ -19,7 +22,7 @@ macro_rules! call {
             .call($operation, move |accessor, exports| {
                 async move {
                     match &exports.$export {
-                        Some(export) => export.$function(accessor, $($argument),*).await,
+                        Some(export) => Ok(export.$function(accessor, $($argument),*).await?.and_then($check)),
                         None => Err(wasmtime::format_err!("the export vanished")),
                     }
                 }
@@ -32,7 +35,9 @@ macro_rules! call {
 impl Provider {
     /// Texts to dense vectors.
     pub async fn embed(&self, request: types::EmbeddingRequest) -> Result<embedding::Response, CallError> {
-        call!(self, "embed", Embedding, embedding.call_embed(request))
+        let inputs = request.inputs.len();
+        let check = move |response| checked::embedding(response, inputs);
+        call!(self, "embed", Embedding, embedding.call_embed(request), check)
     }
 
     /// Texts to sparse vectors.
@@ -40,17 +45,22 @@ impl Provider {
         &self,
         request: types::EmbeddingRequest,
     ) -> Result<sparse_embedding::Response, CallError> {
+        let inputs = request.inputs.len();
+        let check = move |response| checked::sparse(response, inputs);
         call!(
             self,
             "embed-sparse",
             SparseEmbedding,
-            sparse_embedding.call_embed_sparse(request)
+            sparse_embedding.call_embed_sparse(request),
+            check
         )
     }
 
     /// Documents in order of their worth to a query.
     pub async fn rerank(&self, request: reranking::Request) -> Result<reranking::Response, CallError> {
-        call!(self, "rerank", Reranking, reranking.call_rerank(request))
+        let (documents, top_n) = (request.documents.len(), request.top_n);
+        let check = move |response| checked::ranking(response, documents, top_n);
+        call!(self, "rerank", Reranking, reranking.call_rerank(request), check)
     }
 
     /// The web, searched.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use weir_pool::{Histogram, HistogramSnapshot};
 
-use crate::error::CallError;
 use crate::instance::lease::InstanceStats;
 
 /// A provider's counts, at one moment.
@@ -15,7 +14,7 @@ use crate::instance::lease::InstanceStats;
 pub struct ProviderStats {
     /// The instances.
     pub instances: InstanceStats,
-    /// Calls by operation and outcome: `ok`, or the error's kind.
+    /// Calls by operation and outcome: `ok`, `cancelled`, or the error's kind.
     pub calls: Vec<(&'static str, &'static str, u64)>,
     /// Instances lost, by kind: `trap`, `deadline`, `cpu-time`, `out-of-memory`.
     pub traps: Vec<(&'static str, u64)>,
@@ -26,7 +25,7 @@ pub struct ProviderStats {
 }
 
 /// The outcomes that cost the instance.
-const TRAPS: [&str; 4] = ["trap", "deadline", "cpu-time", "out-of-memory"];
+pub(super) const TRAPS: [&str; 4] = ["trap", "deadline", "cpu-time", "out-of-memory"];
 
 /// A provider's running counts.
 #[derive(Debug, Default)]
@@ -36,8 +35,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn record(&self, operation: &'static str, error: Option<&CallError>, took: Duration) {
-        let outcome = error.map_or("ok", CallError::kind);
+    pub(crate) fn record(&self, operation: &'static str, outcome: &'static str, took: Duration) {
         *self
             .calls
             .lock()
@@ -64,11 +62,7 @@ impl Counters {
         };
         ProviderStats {
             instances,
-            traps: TRAPS
-                .into_iter()
-                .map(|kind| (kind, lost(kind)))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
+            traps: TRAPS.into_iter().map(|kind| (kind, lost(kind))).collect(),
             egress_denied: egress_denied.map_or(0, |denied| denied.load(Ordering::Relaxed)),
             call_seconds: self.call_seconds.snapshot(),
             calls,

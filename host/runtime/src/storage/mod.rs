@@ -13,6 +13,12 @@ const BUCKET: TableDefinition<&str, &[u8]> = TableDefinition::new("bucket");
 /// Keys in one page of a listing.
 const PAGE: usize = 1_000;
 
+/// Bytes of a key: room for a name and an id, so that a page of them is small.
+const LONGEST_KEY: usize = 1 << 10;
+
+/// Bytes of the values that one reading brings, so that no guest makes the host hold the same value a million times.
+const MOST_READ: usize = 64 << 20;
+
 /// A provider's open storage.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage(Arc<Database>);
@@ -49,13 +55,28 @@ impl Storage {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(vec![None; keys.len()]),
             Err(error) => return Err(error.into()),
         };
-        keys.iter()
-            .map(|key| Ok(table.get(key.as_str())?.map(|value| value.value().to_vec())))
-            .collect()
+        let mut room = MOST_READ;
+        let read = |key: &String| {
+            let Some(value) = table.get(key.as_str())? else {
+                return Ok(None);
+            };
+            let bytes = value.value();
+            room = room
+                .checked_sub(bytes.len())
+                .ok_or_else(|| refused(format!("more than {MOST_READ} bytes asked for at once")))?;
+            Ok(Some(bytes.to_vec()))
+        };
+        keys.iter().map(read).collect()
     }
 
     /// Writes and deletes, all or nothing. `None` deletes.
     pub(crate) fn write(&self, changes: &[(String, Option<Vec<u8>>)]) -> Result<(), redb::Error> {
+        if let Some((key, _)) = changes.iter().find(|(key, _)| key.len() > LONGEST_KEY) {
+            return Err(refused(format!(
+                "a key of {} bytes, more than {LONGEST_KEY}",
+                key.len()
+            )));
+        }
         let transaction = self.0.begin_write()?;
         {
             let mut table = transaction.open_table(BUCKET)?;
@@ -97,6 +118,10 @@ impl Storage {
     }
 }
 
+fn refused(what: String) -> redb::Error {
+    redb::Error::Io(std::io::Error::other(what))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +161,15 @@ mod tests {
             }
         }
         assert_eq!(listed, written);
+    }
+
+    #[test]
+    fn one_reading_brings_no_more_than_its_bound() {
+        let (_folder, storage) = storage();
+        storage.write(&[("a".into(), Some(vec![0; 40 << 20]))]).unwrap();
+        assert!(storage.get_many(&["a".into()]).is_ok());
+        assert!(storage.get_many(&["a".into(), "a".into()]).is_err());
+        assert!(storage.write(&[("k".repeat(LONGEST_KEY + 1), None)]).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How the program ends: its exit status, and the one message that says why.
 
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -46,8 +48,11 @@ impl ExitStatus {
         let host = error
             .downcast_ref::<HostError>()
             .is_some_and(HostError::is_configuration);
-        let operation = matches!(error.downcast_ref(), Some(OperationError::Unknown { .. }));
-        if error.is::<ConfigError>() || error.is::<UsageError>() || host || operation {
+        let operation = error
+            .downcast_ref::<OperationError>()
+            .is_some_and(OperationError::is_usage);
+        let misconfigured = error.is::<ConfigError>() || error.is::<Misconfigured>();
+        if misconfigured || is_usage(error) || host || operation {
             ExitStatus::Usage
         } else if error.is::<Interrupted>() || matches!(error.downcast_ref(), Some(IndexError::Interrupted)) {
             ExitStatus::Interrupted
@@ -70,6 +75,11 @@ pub struct UsageError(pub String);
 #[error("failed")]
 pub struct Failed;
 
+/// As [`Failed`], where the configuration is to blame.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is wrong")]
+pub struct Misconfigured;
+
 /// The command came to its end because it was interrupted. There is nothing more to say.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
@@ -77,7 +87,8 @@ pub struct Interrupted;
 
 /// What to write to standard error; nothing where all is said.
 pub fn message(error: &anyhow::Error, as_json: bool) -> Option<String> {
-    if error.is::<Failed>() || error.is::<Interrupted>() || is_closed_pipe(error) {
+    let told = error.is::<Failed>() || error.is::<Misconfigured>() || error.is::<Interrupted>();
+    if told || is_closed_pipe(error) {
         return None;
     }
     Some(if as_json {
@@ -100,7 +111,7 @@ fn to_json(error: &anyhow::Error) -> Value {
     }
     let kind = if error.is::<ConfigError>() {
         "configuration"
-    } else if error.is::<UsageError>() {
+    } else if is_usage(error) {
         "usage"
     } else {
         "failed"
@@ -121,10 +132,22 @@ fn sentence(error: &anyhow::Error) -> String {
     sentence
 }
 
+/// Whether the command line can't be used, be it for a path that is not there.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let walk = match error.downcast_ref() {
+        Some(IndexError::Walk(walk)) => walk.source(),
+        _ => None,
+    };
+    let no_path = walk
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory));
+    error.is::<UsageError>() || no_path
+}
+
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -132,6 +155,7 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+    use crate::operations::Refusal;
 
     #[test]
     fn wrong_usage_and_wrong_configuration_are_told_from_failures() {
@@ -141,6 +165,20 @@ mod tests {
         };
         assert_eq!(ExitStatus::of(&config.into()), ExitStatus::Usage);
         assert_eq!(ExitStatus::of(&UsageError("no".into()).into()), ExitStatus::Usage);
+        assert_eq!(ExitStatus::of(&Misconfigured.into()), ExitStatus::Usage);
+        let nowhere = crate::index::walk::walk(std::path::Path::new("/no/such/folder")).unwrap_err();
+        assert_eq!(ExitStatus::of(&IndexError::Walk(nowhere).into()), ExitStatus::Usage);
+        for (refusal, status) in [
+            (Refusal::Input("empty".into()), ExitStatus::Usage),
+            (Refusal::Answer("empty".into()), ExitStatus::Failed),
+        ] {
+            let refused = OperationError::Refused {
+                provider: "x".into(),
+                operation: "embed",
+                refusal,
+            };
+            assert_eq!(ExitStatus::of(&refused.into()), status);
+        }
         assert_eq!(ExitStatus::of(&anyhow::anyhow!("no")), ExitStatus::Failed);
         let unknown = HostError::UnknownProvider {
             name: "x".into(),

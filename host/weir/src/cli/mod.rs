@@ -12,7 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::commands;
 
 pub use context::Context;
-pub use exit::{ExitStatus, Failed, Interrupted, UsageError, message as error_message};
+pub use exit::{ExitStatus, Failed, Interrupted, Misconfigured, UsageError, message as error_message};
 pub use logging::log_to_stderr;
 pub use output::Output;
 

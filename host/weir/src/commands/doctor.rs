@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use weir_runtime::{Origin, Provider};
 
-use crate::cli::{Context, Failed};
+use crate::cli::{Context, Failed, Misconfigured};
 use crate::config::{EffectiveConfig, Environment};
 use crate::host::Host;
 
@@ -34,6 +34,9 @@ struct Check {
     subject: String,
     /// What was found, and what to do about it.
     message: String,
+    /// Whether it is the configuration that fails.
+    #[serde(skip)]
+    misconfigured: bool,
 }
 
 impl Check {
@@ -42,6 +45,14 @@ impl Check {
             outcome,
             subject: subject.into(),
             message: message.into(),
+            misconfigured: false,
+        }
+    }
+
+    fn misconfigured(subject: impl Into<String>, error: &impl ToString) -> Check {
+        Check {
+            misconfigured: true,
+            ..Check::new(Outcome::Fail, subject, error.to_string())
         }
     }
 }
@@ -56,6 +67,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
             outcome,
             subject,
             message,
+            ..
         } in &checks
         {
             let outcome = match outcome {
@@ -66,13 +78,23 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
             context.output.text(&format!("{outcome}  {subject}: {message}"))?;
         }
     }
-    if failed { Err(Failed.into()) } else { Ok(()) }
+    verdict(&checks)
+}
+
+fn verdict(checks: &[Check]) -> anyhow::Result<()> {
+    if checks.iter().any(|check| check.misconfigured) {
+        Err(Misconfigured.into())
+    } else if checks.iter().any(|check| check.outcome == Outcome::Fail) {
+        Err(Failed.into())
+    } else {
+        Ok(())
+    }
 }
 
 async fn examine(context: &Context) -> Vec<Check> {
     let config = match context.config() {
         Ok(config) => config,
-        Err(error) => return vec![Check::new(Outcome::Fail, "configuration", error.to_string())],
+        Err(error) => return vec![Check::misconfigured("configuration", &error)],
     };
     let mut checks = vec![
         configuration(&config),
@@ -108,7 +130,7 @@ fn configuration(config: &EffectiveConfig) -> Check {
 fn server(config: &EffectiveConfig) -> Check {
     let server = &config.config.server;
     if let Err(error) = config.check_server() {
-        return Check::new(Outcome::Fail, "server", error.to_string());
+        return Check::misconfigured("server", &error);
     }
     if let Some(error) = server
         .api_keys
@@ -152,7 +174,7 @@ fn secrets(config: &EffectiveConfig) -> Vec<Check> {
             let subject = format!("secret {provider}.{secret}");
             checks.push(match source.read(&config.environment) {
                 Ok(_) => Check::new(Outcome::Pass, subject, format!("is in {source}")),
-                Err(error) => Check::new(Outcome::Fail, subject, error.to_string()),
+                Err(error) => Check::misconfigured(subject, &error),
             });
         }
     }
@@ -176,6 +198,7 @@ async fn components(host: &Host) -> Vec<Check> {
                     let message = format!("{} {}: {}", manifest.name, manifest.version, capabilities.join(", "));
                     Check::new(Outcome::Pass, subject, message)
                 }
+                Err(error) if error.is_configuration() => Check::misconfigured(subject, &error),
                 Err(error) => Check::new(Outcome::Fail, subject, error.to_string()),
             }
         })
@@ -266,6 +289,17 @@ mod tests {
             open_files("Max open files            unlimited            unlimited            files"),
             None
         );
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_told_from_other_failures() {
+        let warning = || Check::new(Outcome::Warn, "proxy", "is not used");
+        let failure = || Check::new(Outcome::Fail, "data folder", "is full");
+        let wrong = Check::misconfigured("configuration", &"unknown key");
+        assert_eq!(wrong.outcome, Outcome::Fail);
+        assert!(verdict(&[warning()]).is_ok());
+        assert!(verdict(&[warning(), failure()]).unwrap_err().is::<Failed>());
+        assert!(verdict(&[failure(), wrong]).unwrap_err().is::<Misconfigured>());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
@@ -20,9 +20,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What `weir pools` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The server [default: the configured listen address].
+    /// The server [default: the configured listen address]. Its key is taken from the variable WEIR_API_KEY.
+    // A text: an address that can't be parsed would be repeated, whatever it holds.
     #[arg(long)]
-    url: Option<Url>,
+    url: Option<String>,
     /// Look again every second, until interrupted.
     #[arg(long)]
     watch: bool,
@@ -53,19 +54,16 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 struct Server {
     url: String,
     key: Option<SecretString>,
+    /// What to do where the key is refused.
+    advice: &'static str,
 }
 
 fn server(args: &Args, context: &Context) -> anyhow::Result<Server> {
     // Another machine's server is not ours to have settings for.
     if let Some(url) = &args.url {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(UsageError(format!("--url takes an http or https address, not `{url}`")).into());
-        }
+        let url = address(url)?;
         let key = context.environment().get("WEIR_API_KEY").map(SecretString::from);
-        return Ok(Server {
-            url: format!("{}/v1/pools", url.as_str().trim_end_matches('/')),
-            key,
-        });
+        return Ok(Server::at(&url, key));
     }
     let config = context.config()?;
     let key = config
@@ -78,10 +76,34 @@ fn server(args: &Args, context: &Context) -> anyhow::Result<Server> {
     Ok(Server {
         url: format!("http://{}/v1/pools", config.config.server.address()),
         key,
+        advice: "",
     })
 }
 
+/// What `--url` says. An error does not repeat it: it may hold a password.
+fn address(text: &str) -> Result<Url, UsageError> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| UsageError("--url takes an http or https address, like http://127.0.0.1:8787".to_owned()))?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        let message =
+            "--url takes an address without user name, password and query; set WEIR_API_KEY to the server's key";
+        return Err(UsageError(message.to_owned()));
+    }
+    Ok(url)
+}
+
 impl Server {
+    /// The one that `--url` names.
+    fn at(url: &Url, key: Option<SecretString>) -> Server {
+        Server {
+            url: format!("{}/v1/pools", url.as_str().trim_end_matches('/')),
+            key,
+            advice: "; set WEIR_API_KEY to one of its keys",
+        }
+    }
+
     async fn pools(&self, pool: &Pool) -> anyhow::Result<Value> {
         let mut request = Request::get(&self.url);
         if let Some(key) = &self.key {
@@ -107,7 +129,12 @@ impl Server {
                 .as_ref()
                 .and_then(|body| body.pointer("/error/message")?.as_str())
                 .unwrap_or("no reason given");
-            bail!("{} answered {status}: {said}", self.url);
+            let advice = if status == StatusCode::UNAUTHORIZED {
+                self.advice
+            } else {
+                ""
+            };
+            bail!("{} answered {status}: {}{advice}", self.url, said.trim_end_matches('.'));
         }
         serde_json::from_slice(&body).with_context(|| format!("{} did not answer with JSON", self.url))
     }
@@ -169,8 +196,49 @@ fn rows(answer: &Value) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+
+    #[test]
+    fn an_address_with_a_password_is_refused_and_not_repeated() {
+        for wrong in [
+            "http://u:hush@127.0.0.1:1",
+            "http://hush@127.0.0.1:1",
+            "http://127.0.0.1:1?key=hush",
+            "ftp://u:hush@127.0.0.1",
+            "http://u:hush@[bad",
+        ] {
+            let error = address(wrong).unwrap_err().to_string();
+            assert!(
+                error.starts_with("--url takes an ") && !error.contains("hush"),
+                "{error}"
+            );
+        }
+        assert_eq!(address("http://127.0.0.1:1").unwrap().as_str(), "http://127.0.0.1:1/");
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_is_answered_with_its_variable() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = address(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+        });
+        let pools = PoolManager::new().unwrap();
+        let pool = pools.pool("weir", PoolConfig::default().into()).unwrap();
+
+        let error = Server::at(&url, None).pools(&pool).await.unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            format!("{url}v1/pools answered 401 Unauthorized: no reason given; set WEIR_API_KEY to one of its keys")
+        );
+    }
 
     #[test]
     fn a_pool_is_a_row() {

@@ -61,7 +61,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// Takes SIGINT and SIGTERM over from now on.
+    /// Takes SIGINT, SIGTERM and SIGHUP over from now on.
     fn watch() -> io::Result<Self> {
         let (first, second) = (CancellationToken::new(), CancellationToken::new());
         let interrupt = Arc::new(OnceLock::new());
@@ -92,6 +92,7 @@ impl Signals {
 struct SignalSource {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -101,6 +102,7 @@ impl SignalSource {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -108,6 +110,7 @@ impl SignalSource {
         tokio::select! {
             _ = self.interrupt.recv() => true,
             _ = self.terminate.recv() => false,
+            _ = self.hang_up.recv() => false,
         }
     }
 }

@@ -9,8 +9,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, Unexpected, Visitor};
 
 use super::error::ConfigError;
-use super::tree::{Node, Origin, Value, is_sensitive, join};
-use crate::suggest;
+use super::tree::{Node, Origin, Value, is_sensitive};
 
 /// Reads typed settings from a tree.
 pub fn from_tree<T: DeserializeOwned>(node: &Node) -> Result<T, ConfigError> {
@@ -64,10 +63,7 @@ impl Problem {
     fn into_error(self, root: &Node) -> ConfigError {
         let (origin, path) = self.place.unwrap_or_else(|| (root.origin.clone(), root.path.clone()));
         let (path, message) = match self.what {
-            What::UnknownKey { key, expected } => (
-                String::new(),
-                format!("unknown key `{}`{}", join(&path, &key), suggest::ending(&key, expected)),
-            ),
+            What::UnknownKey { key, expected } => return ConfigError::unknown_key(origin, &path, &key, expected),
             What::MissingKey(key) => (path, format!("`{key}` is missing")),
             What::Wrong { found, expected } => (
                 path,
@@ -144,11 +140,11 @@ fn plain(expected: &dyn Expected) -> String {
     }
 }
 
-/// What stands there, unless it may be a secret.
+/// What stands there as it was written, unless it may be a secret.
 fn describe(node: &Node) -> String {
-    let shown = node.as_written.is_none() && !is_sensitive(&node.path);
+    let shown = !is_sensitive(&node.path);
     match &node.value {
-        Value::Text(text) if shown => format!("the text {text:?}"),
+        Value::Text(text) if shown => format!("the text {:?}", node.as_written.as_ref().unwrap_or(text)),
         Value::Text(_) => "a text".to_owned(),
         Value::Integer(integer) if shown => format!("the number {integer}"),
         Value::Float(float) if shown => format!("the number {float}"),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::file::InterpolationProblem;
-use super::tree::{Origin, Place, is_sensitive};
+use super::tree::{Origin, Place, is_sensitive, join};
+use crate::suggest;
 
 /// A configuration that can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,15 +40,30 @@ pub struct WrongSetting {
     pub path: String,
     /// What is wrong, and what to do.
     pub message: String,
+    /// Whether what was written there may be a secret, so that the line is not shown.
+    sensitive: bool,
 }
 
 impl ConfigError {
     /// A setting that is wrong.
     pub fn setting(origin: Origin, path: impl Into<String>, message: impl Into<String>) -> ConfigError {
+        let path = path.into();
         ConfigError::Setting(Box::new(WrongSetting {
+            sensitive: is_sensitive(&path),
             origin,
-            path: path.into(),
+            path,
             message: message.into(),
+        }))
+    }
+
+    /// A key that is none; `known` are those that there are beside it.
+    pub(super) fn unknown_key(origin: Origin, path: &str, key: &str, known: &[&str]) -> ConfigError {
+        let path = join(path, key);
+        ConfigError::Setting(Box::new(WrongSetting {
+            sensitive: is_sensitive(&path),
+            origin,
+            message: format!("unknown key `{path}`{}", suggest::ending(key, known)),
+            path: String::new(),
         }))
     }
 
@@ -89,7 +105,7 @@ impl fmt::Display for WrongSetting {
         }
         f.write_str(&self.message)?;
         match &self.origin {
-            Origin::File(place) => excerpt(place, f),
+            Origin::File(place) if !self.sensitive => excerpt(place, f),
             _ => Ok(()),
         }
     }
@@ -102,7 +118,14 @@ fn excerpt(place: &Place, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Some(line) = place.file.text.lines().nth(place.line - 1) else {
         return Ok(());
     };
-    if line.trim().is_empty() || is_sensitive(line) || line.chars().count() > LONGEST_LINE {
+    // What is no TOML has no path: its table tells.
+    let above = place.file.text.lines().take(place.line);
+    let table = above.filter(|line| line.trim_start().starts_with('[')).last();
+    if line.trim().is_empty()
+        || is_sensitive(line)
+        || table.is_some_and(is_sensitive)
+        || line.chars().count() > LONGEST_LINE
+    {
         return Ok(());
     }
     let number = place.line.to_string();

@@ -184,6 +184,10 @@ fn node(
                 })
                 .collect::<Result<_, _>>()?,
         ),
+        // A secret's variable is named, not resolved: its value would be taken for the name.
+        DeValue::String(text) if path.ends_with(".env") && is_secret_source(path) => {
+            Value::Text(text.clone().into_owned())
+        }
         DeValue::String(text) => {
             let resolved = interpolate(text, environment)
                 .map_err(|problem| ConfigError::interpolation(origin.clone(), path, &problem))?;
@@ -196,6 +200,11 @@ fn node(
         as_written,
         ..Node::new(value, path, origin)
     })
+}
+
+/// Whether what stands there says where a secret is kept.
+fn is_secret_source(path: &str) -> bool {
+    path.starts_with("server.api_keys[") || (path.starts_with("providers.") && path.contains(".secrets."))
 }
 
 /// Why `${…}` could not be resolved.

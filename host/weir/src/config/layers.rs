@@ -343,6 +343,7 @@ fn component(name: &str, provider: &Node) -> Result<(Option<&'static Preset>, Op
     if bundled::find(text).is_some() {
         return Ok((None, None));
     }
+    let text = node.as_written.as_deref().unwrap_or(text);
     let message = format!(
         "no component `{text}` is bundled{} (a file is named by its path, such as `./{text}.wasm`)",
         suggest::ending(text, &bundled::known_names())

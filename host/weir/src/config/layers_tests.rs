@@ -129,6 +129,60 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn a_secret_under_any_key_of_its_table_is_not_repeated() {
+    let table = "[providers.voyage.secrets]\n";
+    for wrong in [
+        "api_kye = \"sekret\"",
+        "api_kye = sekret",
+        "api_kye = \"\"\"\nsekret",
+        "api_kye = [\n  \"sekret\",\n]",
+        "api_kye = { evn = \"sekret\" }",
+        "api_kye.evn = \"sekret\"",
+        "api_kye = { env = \"sekret-1\" }",
+    ] {
+        let error = error(&format!("{table}{wrong}"));
+        assert!(!error.contains("sekret"), "{error}");
+    }
+    for wrong in ["api_keys = [\n  \"sekret\",\n]", "api_keys = [{ env = \"sekret-1\" }]"] {
+        let error = error(&format!("[server]\n{wrong}"));
+        assert!(!error.contains("sekret"), "{error}");
+    }
+}
+
+#[test]
+fn a_key_where_its_variables_name_belongs_is_refused() {
+    let expected = "weir.toml:2:11: providers.voyage.secrets.api_key: what `env` says is no variable's name, which is made \
+                    of letters, digits and `_`; never put the key itself here";
+    for name in ["sk-pasted", "", "1A", "A B", "${SEKRET}"] {
+        let text = format!("[providers.voyage.secrets]\napi_key = {{ env = {name:?} }}");
+        assert_eq!(error_in(&text, &[("SEKRET", "sekret")]), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_a_variable_holds_is_not_told() {
+    for setting in [
+        "[server]\nlisten = \"${HIDDEN}\"",
+        "[http_pool]\nmax_connections = \"${HIDDEN}\"",
+        "[providers.local.limits]\nmemory = \"${HIDDEN}\"",
+        "[providers.local.egress]\nallow = [\"${HIDDEN}\"]",
+        "[providers.local.egress]\nallow_private = [\"${HIDDEN}\"]",
+        "[providers.qdrant.config]\nbase_url = \"${HIDDEN}\"",
+        "[providers.mine]\ncomponent = \"${HIDDEN}\"",
+        "[index]\nstore = \"${HIDDEN}\"",
+        "[routes.chat]\ndefault = [\"${HIDDEN}/m\"]",
+    ] {
+        let error = error_in(setting, &[("HIDDEN", "sekret")]);
+        assert!(!error.contains("sekret") && error.contains("${HIDDEN}"), "{error}");
+    }
+    assert_eq!(
+        error_in("[server]\nlisten = \"${HIDDEN}\"", &[("HIDDEN", "sekret")]),
+        "weir.toml:2:10: server.listen: expected an address and a port like \"127.0.0.1:8787\" or \"[::1]:8787\", found \
+         the text \"${HIDDEN}\"\n 2 | listen = \"${HIDDEN}\"\n   |          ^^^^^^^^^^^"
+    );
+}
+
+#[test]
 fn broken_toml_is_named_with_its_line() {
     let error = error("[http_pool]\nmax_connections = = 3");
     assert!(error.starts_with("weir.toml:2:19: this is not TOML: "), "{error}");

@@ -96,7 +96,17 @@ impl<'de> Deserialize<'de> for SecretSource {
                 let mut source = None;
                 while let Some(key) = map.next_key::<String>()? {
                     let next = match key.as_str() {
-                        "env" => SecretSource::Env(map.next_value()?),
+                        "env" => {
+                            let name: String = map.next_value()?;
+                            if !is_variable(&name) {
+                                // Not repeated: it may be the key.
+                                return Err(de::Error::custom(
+                                    "what `env` says is no variable's name, which is made of letters, digits and `_`; \
+                                     never put the key itself here",
+                                ));
+                            }
+                            SecretSource::Env(name)
+                        }
                         "file" => SecretSource::File(map.next_value()?),
                         other => return Err(de::Error::unknown_field(other, KEYS)),
                     };
@@ -110,6 +120,12 @@ impl<'de> Deserialize<'de> for SecretSource {
 
         deserializer.deserialize_any(SourceVisitor)
     }
+}
+
+/// Whether this can be a variable's name (POSIX.1-2024, 3.216).
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Visitor};
+use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use weir_runtime::Origin;
 
 /// Longer than any of the durations a setting is for: what is above was meant in milliseconds.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -98,6 +99,10 @@ impl JsonSchema for Seconds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
+/// A text that is no size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidSize;
+
 /// Units, the larger ones first.
 const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
@@ -110,10 +115,9 @@ const UNITS: [(&str, u64); 7] = [
 ];
 
 impl FromStr for ByteSize {
-    type Err = String;
+    type Err = InvalidSize;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || format!("expected a size like \"64MiB\", \"1GiB\" or a number of bytes, found {text:?}");
         let text = text.trim();
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
@@ -128,7 +132,7 @@ impl FromStr for ByteSize {
             .ok()
             .zip(factor)
             .and_then(|(number, factor)| number.checked_mul(factor));
-        bytes.map(ByteSize).ok_or_else(invalid)
+        bytes.map(ByteSize).ok_or(InvalidSize)
     }
 }
 
@@ -161,7 +165,8 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
-                text.parse().map_err(E::custom)
+                text.parse()
+                    .map_err(|InvalidSize| E::invalid_value(Unexpected::Str(text), &self))
             }
         }
 
@@ -185,6 +190,18 @@ impl JsonSchema for ByteSize {
     }
 }
 
+/// What a setting is written as. An error tells this, and not the text: the text may come from a variable that holds
+/// what is not to be seen.
+pub trait Notation: FromStr {
+    /// The end of "expected …".
+    const EXPECTED: &'static str;
+}
+
+impl Notation for Origin {
+    const EXPECTED: &'static str =
+        "an origin without user name and password, like \"https://api.example.com\" or \"http://127.0.0.1:6333\"";
+}
+
 /// A setting's text that is read by [`FromStr`] and shown by `Display`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed<T>(pub T);
@@ -197,12 +214,12 @@ impl<T> Deref for Parsed<T> {
     }
 }
 
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
+impl<'de, T: Notation> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
+        let text = String::deserialize(deserializer)?;
+        text.parse()
             .map(Parsed)
-            .map_err(de::Error::custom)
+            .map_err(|_| de::Error::invalid_value(Unexpected::Str(&text), &T::EXPECTED))
     }
 }
 
@@ -230,21 +247,18 @@ impl<T> JsonSchema for Parsed<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenAddress(pub std::net::SocketAddr);
 
+impl Notation for ListenAddress {
+    const EXPECTED: &'static str = "an address and a port like \"127.0.0.1:8787\" or \"[::1]:8787\"";
+}
+
 impl FromStr for ListenAddress {
-    type Err = String;
+    type Err = std::net::AddrParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         // The one name that needs no resolver (RFC 6761, 6.3).
         let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-        numeric
-            .as_deref()
-            .unwrap_or(text)
-            .parse()
-            .map(ListenAddress)
-            .map_err(|_| {
-                format!("expected an address and a port like \"127.0.0.1:8787\" or \"[::1]:8787\", found {text:?}")
-            })
+        numeric.as_deref().unwrap_or(text).parse().map(ListenAddress)
     }
 }
 
@@ -258,18 +272,17 @@ impl fmt::Display for ListenAddress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
+impl Notation for Network {
+    const EXPECTED: &'static str = "a network like \"10.0.5.0/24\" or an address like \"127.0.0.1\"";
+}
+
 impl FromStr for Network {
-    type Err = String;
+    type Err = std::net::AddrParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let network = text.parse::<IpNet>().ok();
-        network
-            .or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))
-            .map(Network)
-            .ok_or_else(|| {
-                format!("expected a network like \"10.0.5.0/24\" or an address like \"127.0.0.1\", found {text:?}")
-            })
+        let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+        text.parse().or_else(|_| address()).map(Network)
     }
 }
 

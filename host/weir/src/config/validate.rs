@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Result<(), ConfigError> {
     let names: Vec<&str> = config.providers.keys().map(String::as_str).collect();
     for (node, name) in references(tree) {
         if !names.contains(&name) {
+            let name = node.as_written.as_deref().unwrap_or(name);
             let message = format!("no provider `{name}` is configured{}", suggest::ending(name, &names));
             return Err(ConfigError::setting(node.origin.clone(), node.path.clone(), message));
         }

@@ -111,6 +111,7 @@ impl HostError {
                 | LoadError::MissingSecret { provider, .. }
                 | LoadError::UnknownSetting { provider, .. }
                 | LoadError::Origin { provider, .. }
+                | LoadError::NoEgress { provider, .. }
                 | LoadError::NoStorage { provider }
                 | LoadError::Storage { provider, .. }
                 | LoadError::Pool { provider, .. },

@@ -25,8 +25,10 @@ const MINIFIED_MEAN_LINE: usize = 110;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skip {
-    /// A NUL near its beginning, or not UTF-8.
+    /// A NUL near its beginning.
     Binary,
+    /// Text in another encoding than UTF-8.
+    Encoding,
     /// A lock file, marked as generated, or minified.
     Generated,
     /// Over [`MAX_BYTES`].
@@ -40,6 +42,7 @@ impl Skip {
     pub fn as_str(self) -> &'static str {
         match self {
             Skip::Binary => "binary",
+            Skip::Encoding => "not UTF-8",
             Skip::Generated => "generated",
             Skip::Huge => "huge",
             Skip::Name => "name",
@@ -81,7 +84,7 @@ fn classify(path: &str, bytes: Vec<u8>) -> Source {
         return Source::Skipped(Skip::Binary);
     }
     match String::from_utf8(bytes) {
-        Err(_) => Source::Skipped(Skip::Binary),
+        Err(_) => Source::Skipped(Skip::Encoding),
         Ok(text) if is_marked_generated(&text) || is_minified(path, &text) => Source::Skipped(Skip::Generated),
         Ok(text) => Source::Text(text),
     }
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn binary_files_are_skipped() {
         assert_eq!(kind("a.rs", b"fn a() {}\0"), Source::Skipped(Skip::Binary));
-        assert_eq!(kind("a.txt", b"caf\xe9"), Source::Skipped(Skip::Binary));
+        assert_eq!(kind("a.txt", b"caf\xe9"), Source::Skipped(Skip::Encoding));
     }
 
     #[test]

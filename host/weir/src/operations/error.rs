@@ -80,6 +80,18 @@ impl OperationError {
         }
     }
 
+    /// Whether what was asked for is to blame: no component was asked.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            OperationError::Unknown { .. }
+                | OperationError::Refused {
+                    refusal: Refusal::Input(_),
+                    ..
+                }
+        )
+    }
+
     /// The call's own error, if the call was made and failed.
     pub fn call(&self) -> Option<&CallError> {
         match self {

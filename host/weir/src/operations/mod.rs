@@ -9,6 +9,7 @@ mod error;
 mod filter;
 mod input;
 mod models;
+mod operation;
 mod output;
 mod reranking;
 mod vector_store;
@@ -16,22 +17,14 @@ mod web_search;
 
 use futures::{Stream, StreamExt as _};
 use serde_json::{Value, json};
-use weir_runtime::{CallError, Capability, Provider};
+use weir_runtime::{CallError, Provider};
 
-pub use error::OperationError;
-use error::Refusal;
-
-/// The names of all operations, in the order in which they are shown.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    Capability::ALL
-        .into_iter()
-        .flat_map(|capability| capability.operations())
-        .copied()
-}
+pub use error::{OperationError, Refusal};
+use operation::Operation;
 
 /// Whether the input asks for an answer in pieces, which is [`stream`]'s to give.
 pub fn wants_stream(operation: &str, input: &Value) -> bool {
-    operation == "chat" && input.get("stream") == Some(&Value::Bool(true))
+    operation == Operation::Chat.name() && input.get("stream") == Some(&Value::Bool(true))
 }
 
 /// Runs one operation of a provider.
@@ -51,7 +44,7 @@ pub async fn stream(
 ) -> Result<impl Stream<Item = Result<Value, OperationError>> + Send + Unpin + use<>, OperationError> {
     let operation = known(provider, operation)?;
     let refused = |refusal: Refusal| Failure::Refused(refusal).of(provider.name(), operation);
-    if operation != "chat" {
+    if operation != Operation::Chat {
         return Err(refused(Refusal::input("only `chat` answers in pieces")));
     }
     let request = chat::request(input).map_err(refused)?;
@@ -61,8 +54,8 @@ pub async fn stream(
     Ok(futures::stream::iter([Ok(start)]).chain(events))
 }
 
-fn known(provider: &Provider, operation: &str) -> Result<&'static str, OperationError> {
-    names().find(|name| *name == operation).ok_or_else(|| {
+fn known(provider: &Provider, operation: &str) -> Result<Operation, OperationError> {
+    Operation::of(operation).ok_or_else(|| {
         let offered: Vec<&str> = provider
             .capabilities()
             .iter()
@@ -77,48 +70,44 @@ fn known(provider: &Provider, operation: &str) -> Result<&'static str, Operation
     })
 }
 
-async fn dispatch(provider: &Provider, operation: &str, input: Value) -> Result<Value, Failure> {
+async fn dispatch(provider: &Provider, operation: Operation, input: Value) -> Result<Value, Failure> {
     Ok(match operation {
-        "embed" => embedding::dense(&provider.embed(embedding::request(input)?).await?)?,
-        "embed-sparse" => embedding::sparse(&provider.embed_sparse(embedding::request(input)?).await?)?,
-        "rerank" => reranking::response(&provider.rerank(reranking::request(input)?).await?)?,
-        "web-search" => web_search::response(&provider.search_web(web_search::request(input)?).await?)?,
-        "models" => {
+        Operation::Embed => embedding::dense(&provider.embed(embedding::request(input)?).await?)?,
+        Operation::EmbedSparse => embedding::sparse(&provider.embed_sparse(embedding::request(input)?).await?)?,
+        Operation::Rerank => reranking::response(&provider.rerank(reranking::request(input)?).await?)?,
+        Operation::WebSearch => web_search::response(&provider.search_web(web_search::request(input)?).await?)?,
+        Operation::Models => {
             models::request(input)?;
             models::response(&provider.list_models().await?)
         }
-        "chat" if wants_stream(operation, &input) => {
-            return Err(Refusal::input("`stream` is not possible where one answer is expected").into());
-        }
-        "chat" => chat::response(&provider.chat(chat::request(input)?).await?),
-        "ensure-collection" => {
+        Operation::Chat => chat::response(&provider.chat(chat::request(input)?).await?),
+        Operation::EnsureCollection => {
             let created = provider.ensure_collection(vector_store::collection(input)?).await?;
             json!({ "created": created })
         }
-        "upsert" => {
+        Operation::Upsert => {
             let (collection, points) = vector_store::points(input)?;
             json!({ "upserted": provider.upsert(collection, points).await? })
         }
-        "query" => vector_store::found(&provider.query(vector_store::query(input)?).await?)?,
-        "delete" => {
+        Operation::Query => vector_store::found(&provider.query(vector_store::query(input)?).await?)?,
+        Operation::Delete => {
             let (collection, selection) = vector_store::selection(input)?;
             match provider.delete(collection, selection).await? {
                 Some(deleted) => json!({ "deleted": deleted }),
                 None => json!({}),
             }
         }
-        "count" => {
+        Operation::Count => {
             let (collection, filter) = vector_store::counted(input)?;
             json!({ "count": provider.count(collection, filter).await? })
         }
-        "list-collections" => {
+        Operation::ListCollections => {
             vector_store::nothing(input)?;
             json!({ "collections": provider.list_collections().await? })
         }
-        "drop-collection" => {
+        Operation::DropCollection => {
             json!({ "dropped": provider.drop_collection(vector_store::collection_name(input)?).await? })
         }
-        other => return Err(Refusal::input(format!("there is no operation `{other}`")).into()),
     })
 }
 
@@ -129,11 +118,11 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(self, provider: &str, operation: &'static str) -> OperationError {
+    fn of(self, provider: &str, operation: Operation) -> OperationError {
         match self {
             Failure::Refused(refusal) => OperationError::Refused {
                 provider: provider.to_owned(),
-                operation,
+                operation: operation.name(),
                 refusal,
             },
             Failure::Call(error) => error.into(),

@@ -145,12 +145,7 @@ pub async fn run(host: &Host, options: SearchOptions) -> Result<SearchResult, Se
         })?,
     };
     let mut warnings = Vec::new();
-    let known = match Manifest::peek(&names::manifest_file(host.data_dir(), &collection)) {
-        Ok(known) => known,
-        // It is being indexed right now; what is there already can be found.
-        Err(ManifestError::InUse { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let known = Manifest::peek(&names::manifest_file(host.data_dir(), &collection))?;
     let backend = load(host, known.as_ref(), &options.rerank, &mut warnings).await?;
     let mut result = search(&backend, &collection, known.as_ref(), &options).await?;
     result.warnings.splice(0..0, warnings);

@@ -43,6 +43,9 @@ impl RouteTable {
 pub(crate) trait Backend: Send + Sync + 'static {
     /// All that are configured, loaded or not.
     fn provider_names(&self) -> Vec<String>;
+    /// Whether it is loaded when the server starts. One that keeps state waits for its first request: loading takes its
+    /// storage away from every other process.
+    fn loads_at_start(&self, name: &str) -> bool;
     /// Plain model names, and the providers (`PROVIDER` or `PROVIDER/MODEL`) that are tried for each in turn.
     fn routes(&self, table: RouteTable) -> &BTreeMap<String, Vec<String>>;
     /// Loads a provider if it is not loaded yet.

@@ -275,7 +275,7 @@ mod tests {
                 http(HttpError::TooLarge(text())),
                 502,
                 "server_error",
-                "response-too-large",
+                "message-too-large",
             ),
             (
                 http(HttpError::ConnectFailed(text())),

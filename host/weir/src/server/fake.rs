@@ -65,6 +65,10 @@ impl Backend for FakeBackend {
         self.broken.keys().cloned().chain(loaded).collect()
     }
 
+    fn loads_at_start(&self, name: &str) -> bool {
+        name != "stateful"
+    }
+
     fn routes(&self, table: RouteTable) -> &BTreeMap<String, Vec<String>> {
         &self.routes[table as usize]
     }

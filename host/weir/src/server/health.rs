@@ -2,7 +2,7 @@
 //!
 //! | `status` | when | HTTP |
 //! |---|---|---|
-//! | `healthy` | every provider is loaded, no caller waits for a full pool | 200 |
+//! | `healthy` | every provider is loaded or stands by, no caller waits for a full pool | 200 |
 //! | `degraded` | a provider is not loaded, or callers wait for a full pool | 200 |
 //! | `unhealthy` | every provider failed to load, or the server is stopping | 503 |
 
@@ -39,8 +39,18 @@ struct Health {
 #[serde(tag = "state", rename_all = "lowercase")]
 enum Service {
     Healthy,
+    /// Loaded with its first request.
+    Standby,
     Loading,
-    Failed { error: String },
+    Failed {
+        error: String,
+    },
+}
+
+impl Service {
+    fn is_as_it_should_be(&self) -> bool {
+        matches!(self, Service::Healthy | Service::Standby)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -93,7 +103,7 @@ fn observe(app: &App) -> Health {
         .count();
     let status = if app.lifecycle.is_draining() || (failed > 0 && failed == services.len()) {
         Status::Unhealthy
-    } else if services.values().any(|service| *service != Service::Healthy)
+    } else if services.values().any(|service| !service.is_as_it_should_be())
         || http_pools.values().any(|pool| pool.state != Status::Healthy)
     {
         Status::Degraded
@@ -115,9 +125,11 @@ fn services(app: &App) -> BTreeMap<String, Service> {
         let service = if loaded.iter().any(|provider| provider.name() == name) {
             Service::Healthy
         } else {
-            failures
-                .remove(&name)
-                .map_or(Service::Loading, |error| Service::Failed { error })
+            match failures.remove(&name) {
+                Some(error) => Service::Failed { error },
+                None if app.backend.loads_at_start(&name) => Service::Loading,
+                None => Service::Standby,
+            }
         };
         (name, service)
     };

@@ -14,6 +14,7 @@ use weir_runtime::{
 
 use super::backend::{Backend, ChatEvents, ProviderCalls, RouteTable, RunError, RunOutput};
 use super::error::{ApiError, status_of};
+use crate::config::settings::Isolation;
 use crate::host::{Host, HostError};
 use crate::inventory;
 use crate::operations::{self, OperationError};
@@ -21,6 +22,11 @@ use crate::operations::{self, OperationError};
 impl Backend for Host {
     fn provider_names(&self) -> Vec<String> {
         Host::provider_names(self).map(str::to_owned).collect()
+    }
+
+    fn loads_at_start(&self, name: &str) -> bool {
+        let provider = self.config().providers.get(name);
+        provider.is_none_or(|provider| provider.limits.isolation != Isolation::Resident)
     }
 
     fn routes(&self, table: RouteTable) -> &BTreeMap<String, Vec<String>> {

@@ -35,10 +35,11 @@ impl Lifecycle {
         }
     }
 
-    /// Loads every provider, so that the first request of each finds it ready. One that fails is noted, and tried again
+    /// Loads the providers that keep no state, so that the first request of each finds it ready. One that fails is noted, and tried again
     /// by the next request for it.
     pub async fn load_all(&self, backend: &dyn Backend) {
-        let names = backend.provider_names();
+        let mut names = backend.provider_names();
+        names.retain(|name| backend.loads_at_start(name));
         futures::stream::iter(&names)
             .for_each_concurrent(LOADED_AT_ONCE, |name| async move {
                 if let Err(error) = backend.provider(name).await {
@@ -123,6 +124,15 @@ mod tests {
         assert_eq!(lifecycle.failures().into_keys().collect::<Vec<_>>(), ["a"]);
         lifecycle.start_draining();
         assert!(!lifecycle.is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_keeps_state_is_not_loaded_at_the_start() {
+        let lifecycle = Lifecycle::new();
+        let backend = FakeBackend::default().broken("stateful", "another process has its storage open");
+        lifecycle.load_all(&backend).await;
+        assert!(lifecycle.is_ready());
+        assert!(lifecycle.failures().is_empty());
     }
 
     #[tokio::test]

@@ -43,7 +43,7 @@ const ID_BYTES: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Another run holds it.
-    #[error("the collection is being indexed by another run ({} is locked); wait until it has finished", .file.display())]
+    #[error("the collection is being indexed by a run of `weir index` ({} is locked); wait until it has finished", .file.display())]
     InUse {
         /// The manifest's file.
         file: PathBuf,

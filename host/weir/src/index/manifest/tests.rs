@@ -130,7 +130,7 @@ fn two_runs_at_once_are_refused_with_the_reason() {
     assert!(
         error
             .to_string()
-            .starts_with("the collection is being indexed by another run"),
+            .starts_with("the collection is being indexed by a run of `weir index`"),
         "{error}"
     );
     assert!(matches!(Manifest::peek(&file), Err(ManifestError::InUse { .. })));
