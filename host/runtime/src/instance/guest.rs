@@ -54,31 +54,24 @@ impl Guest {
         capabilities: &[Capability],
     ) -> wasmtime::Result<Guest> {
         let pre = linker.instantiate_pre(component)?;
-        let has = |capability| capabilities.contains(&capability);
+        macro_rules! find {
+            ($capability:ident, $export:ident) => {
+                capabilities
+                    .contains(&Capability::$capability)
+                    .then(|| $export::GuestIndices::new(&pre))
+                    .transpose()?
+            };
+        }
         Ok(Guest {
             engine: component.engine().clone(),
             metadata: metadata::GuestIndices::new(&pre)?,
-            embedding: has(Capability::Embedding)
-                .then(|| embedding::GuestIndices::new(&pre))
-                .transpose()?,
-            sparse_embedding: has(Capability::SparseEmbedding)
-                .then(|| sparse_embedding::GuestIndices::new(&pre))
-                .transpose()?,
-            reranking: has(Capability::Reranking)
-                .then(|| reranking::GuestIndices::new(&pre))
-                .transpose()?,
-            vector_store: has(Capability::VectorStore)
-                .then(|| vector_store::GuestIndices::new(&pre))
-                .transpose()?,
-            web_search: has(Capability::WebSearch)
-                .then(|| web_search::GuestIndices::new(&pre))
-                .transpose()?,
-            chat: has(Capability::Chat)
-                .then(|| chat::GuestIndices::new(&pre))
-                .transpose()?,
-            models: has(Capability::Models)
-                .then(|| models::GuestIndices::new(&pre))
-                .transpose()?,
+            embedding: find!(Embedding, embedding),
+            sparse_embedding: find!(SparseEmbedding, sparse_embedding),
+            reranking: find!(Reranking, reranking),
+            vector_store: find!(VectorStore, vector_store),
+            web_search: find!(WebSearch, web_search),
+            chat: find!(Chat, chat),
+            models: find!(Models, models),
             pre,
         })
     }

@@ -9,7 +9,7 @@ fn sources(environment: &[(&str, &str)]) -> Sources {
         file: None,
         environment: environment.iter().copied().collect(),
         folders: Folders {
-            working: "/work".into(),
+            working: "/srv".into(),
             config: None,
             data: "/home/me/.local/share/weir".into(),
             cache: "/home/me/.cache/weir".into(),
@@ -386,7 +386,7 @@ fn the_servers_key_may_come_from_its_variable() {
         config.config.server.api_keys,
         [super::super::SecretSource::Env("WEIR_API_KEY".into())]
     );
-    assert_eq!(config.config.data_dir, Path::new("/work/data"));
+    assert_eq!(config.config.data_dir, Path::new("/srv/data"));
 }
 
 #[test]
