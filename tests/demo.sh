@@ -71,7 +71,7 @@ export DEMO_KEY=demo-key
 weir() { "$programs/weir" "$@"; }
 
 show weir --config "$folder/weir.toml" index .
-show weir --config "$folder/weir.toml" search "$query" --limit 5
+show weir --config "$folder/weir.toml" search "$query" --limit 5 --pools
 say "Connections the upstream saw"
 for api in voyage qdrant cohere; do printf '%-8s %s\n' "$api" "$(counted "$api")"; done
 kill "$upstream" && upstream=

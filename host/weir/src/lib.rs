@@ -7,6 +7,7 @@
 //! | [`cli`], [`commands`] | the command line |
 //! | [`config`], [`presets`] | `weir.toml`, the environment, and what needs no configuration |
 //! | [`host`], [`inventory`], [`bundled`] | the configured providers over one runtime |
+//! | [`pool_use`], [`table`] | what a command asked of the pools, and tables for people |
 //! | [`operations`] | a provider's operations as JSON |
 //! | [`server`] | the HTTP API |
 //! | [`index`], [`search`] | a tree of files as vectors, and questions to it |
@@ -21,6 +22,7 @@ pub mod host;
 pub mod index;
 pub mod inventory;
 pub mod operations;
+pub mod pool_use;
 pub mod presets;
 pub mod search;
 pub mod server;

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use crate::cli::{Context, UsageError};
+use crate::pool_use;
 use crate::search::{self, Rerank, SearchError, SearchOptions};
 
 /// What `weir search` takes.
@@ -30,6 +31,9 @@ pub struct Args {
     /// Only this language: rust, python, markdown, ….
     #[arg(long, value_name = "NAME")]
     language: Option<String>,
+    /// Tell what the pools did, too.
+    #[arg(long)]
+    pools: bool,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -59,6 +63,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         context.output.json(&result)?;
     } else {
         context.output.text(&search::show(&result))?;
+    }
+    if args.pools {
+        let pools = pool_use::used(host.runtime().pools());
+        let _ = writeln!(std::io::stderr(), "\n{}", pool_use::show(&pools));
     }
     Ok(())
 }

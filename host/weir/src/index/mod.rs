@@ -38,7 +38,6 @@ pub mod symbol;
 pub mod verdict;
 pub mod walk;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,10 +49,11 @@ pub use self::error::IndexError;
 use self::manifest::Manifest;
 use self::pipeline::{End, Pipeline};
 use self::providers::{Models, VectorStore};
-use self::report::{Counts, Event, Outcome, PoolUse, Reporter, Summary};
+use self::report::{Counts, Event, Outcome, Reporter, Summary};
 use self::source::Skip;
 use self::walk::Tree;
 use crate::host::Host;
+use crate::pool_use;
 
 /// For `--sparse`, and in the configuration: no sparse vectors.
 pub const NO_PROVIDER: &str = "none";
@@ -121,7 +121,7 @@ pub async fn run(
         collection,
         counts,
         seconds: began.elapsed().as_secs_f64(),
-        pools: pools(host),
+        pools: pool_use::used(host.runtime().pools()),
     };
     reporter.report(Event::Done(Box::new(summary.clone())));
     ended.map(|_| summary)
@@ -264,14 +264,4 @@ fn root_of(path: &Path) -> String {
         .unwrap_or_else(|_| path.to_owned())
         .display()
         .to_string()
-}
-
-/// The pools that were used, by their providers' names.
-fn pools(host: &Host) -> BTreeMap<String, PoolUse> {
-    let pools = host.runtime().pools().stats();
-    pools
-        .iter()
-        .map(|(name, stats)| (name.clone(), PoolUse::from(stats)))
-        .filter(|(_, pool)| pool.requests > 0)
-        .collect()
 }

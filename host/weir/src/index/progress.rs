@@ -9,7 +9,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use super::report::{Event, Progress, Reporter, Summary};
-use crate::table;
+use crate::pool_use;
 
 /// Between two lines, or two events, of progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
@@ -176,20 +176,7 @@ pub fn summary(summary: &Summary) -> String {
     }
     text += &format!(", {} failed", counts.failed);
     if !summary.pools.is_empty() {
-        let rows = summary.pools.iter().map(|(name, pool)| {
-            let numbers = [
-                pool.requests,
-                pool.opened,
-                pool.reused,
-                pool.waits,
-                pool.peak_in_flight as u64,
-            ];
-            std::iter::once(name.clone())
-                .chain(numbers.iter().map(u64::to_string))
-                .collect()
-        });
-        let headings = ["pool", "requests", "opened", "reused", "waits", "peak in flight"];
-        text += &format!("\n\n{}", table::render(&headings, rows));
+        text += &format!("\n\n{}", pool_use::show(&summary.pools));
     }
     text
 }
@@ -207,8 +194,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::index::report::{Counts, Outcome, PoolUse};
+    use crate::index::report::{Counts, Outcome};
     use crate::index::source::Skip;
+    use crate::pool_use::PoolUse;
 
     fn done() -> Summary {
         Summary {

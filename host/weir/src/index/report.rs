@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::source::Skip;
+use crate::pool_use::PoolUses;
 
 /// Takes what a run tells.
 pub trait Reporter: Send {
@@ -147,34 +148,5 @@ pub struct Summary {
     /// How long it took.
     pub seconds: f64,
     /// The pools of the providers it used, by name.
-    pub pools: BTreeMap<String, PoolUse>,
-}
-
-/// What a pool did since the program started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct PoolUse {
-    /// HTTP requests sent.
-    pub requests: u64,
-    /// Connections opened.
-    pub opened: u64,
-    /// Requests sent over a connection that was there.
-    pub reused: u64,
-    /// Requests that waited for a connection for longer than a millisecond.
-    pub waits: u64,
-    /// Most requests under way at once.
-    pub peak_in_flight: usize,
-}
-
-impl From<&weir_pool::PoolStats> for PoolUse {
-    fn from(stats: &weir_pool::PoolStats) -> Self {
-        // The first bucket ends at a millisecond: a connection was there.
-        let waits = stats.wait.count - stats.wait.counts.first().copied().unwrap_or(0);
-        PoolUse {
-            requests: stats.total_requests,
-            opened: stats.connections_opened,
-            reused: stats.reused_requests,
-            waits,
-            peak_in_flight: stats.peak_in_flight,
-        }
-    }
+    pub pools: PoolUses,
 }
