@@ -1,6 +1,7 @@
 //! The body of an answer, which holds the lease of its connection until the last byte.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::admission::Protocol;
 use crate::core::Lease;
 use crate::error::{ResetPoint, SendError};
 use crate::exchange::{Answer, Keeping};
 use crate::options::{Deadlines, later};
 use crate::origin::Origin;
+use crate::outgoing::Progress;
 use crate::reason::CloseReason;
 use crate::record::Record;
 
@@ -28,7 +31,7 @@ pub struct ResponseBody {
     /// `None` once the body has ended, well or badly. Dropped first: hyper closes the connection when the incoming body
     /// is dropped, and the lease knows why.
     held: Option<Held>,
-    incoming: Incoming,
+    incoming: Option<Incoming>,
 }
 
 /// What goes when the body ends.
@@ -37,6 +40,7 @@ struct Held {
     lease: Lease,
     record: Record,
     keeping: Keeping,
+    progress: Arc<Progress>,
     status: StatusCode,
     origin: Origin,
     read: Duration,
@@ -61,6 +65,7 @@ impl ResponseBody {
             response,
             mut lease,
             keeping,
+            progress,
         } = answer;
         let (head, incoming) = response.into_parts();
         if incoming.size_hint().lower() > limit {
@@ -74,6 +79,7 @@ impl ResponseBody {
             lease,
             record,
             keeping,
+            progress,
             status: head.status,
             origin,
             read: deadlines.read,
@@ -84,7 +90,7 @@ impl ResponseBody {
             timer: None,
         };
         let mut body = Self {
-            incoming,
+            incoming: Some(incoming),
             held: Some(held),
         };
         body.finish_if_ended();
@@ -92,7 +98,7 @@ impl ResponseBody {
     }
 
     fn finish_if_ended(&mut self) {
-        if self.incoming.is_end_stream() {
+        if self.incoming.as_ref().is_none_or(Body::is_end_stream) {
             self.finish();
         }
     }
@@ -102,6 +108,7 @@ impl ResponseBody {
             lease,
             record,
             keeping,
+            progress,
             status,
             ..
         }) = self.held.take()
@@ -109,6 +116,10 @@ impl ResponseBody {
             return;
         };
         match keeping {
+            // The answer came before the request was taken, and the rest of it would wait on the stream for ever.
+            Keeping::Kept(_) if lease.protocol() == Protocol::Http2 && !progress.is_complete() => {
+                lease.retire(CloseReason::RequestUnfinished);
+            }
             Keeping::Kept(keep_alive) => lease.finish(keep_alive),
             Keeping::Closed => lease.retire(CloseReason::ServerAsked),
         }
@@ -117,6 +128,10 @@ impl ResponseBody {
 
     fn fail(&mut self, reason: CloseReason, error: SendError) -> SendError {
         if let Some(Held { mut lease, record, .. }) = self.held.take() {
+            if lease.protocol() == Protocol::Http2 {
+                // The stream is reset before its place is free for another.
+                self.incoming = None;
+            }
             lease.expect(reason);
             record.fail(&error);
         }
@@ -149,6 +164,13 @@ impl Held {
         self.silent_since = None;
         self.taken += frame.data_ref().map_or(0, |data| data.len() as u64);
         self.taken <= self.limit
+    }
+
+    /// The whole exchange has taken too long, however fast its pieces come.
+    fn out_of_time(&self) -> Option<SendError> {
+        let (at, limit) = self.total?;
+        let origin = self.origin.clone();
+        (at <= Instant::now()).then_some(SendError::TotalTimeout { origin, limit })
     }
 
     /// Waits for the nearer of the two deadlines.
@@ -190,7 +212,13 @@ impl Body for ResponseBody {
         if this.held.is_none() {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        if let Some(error) = this.held.as_ref().and_then(Held::out_of_time) {
+            return Poll::Ready(Some(Err(this.fail(CloseReason::TimedOut, error))));
+        }
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(held) = &mut this.held
                     && !held.take(&frame)
@@ -220,10 +248,12 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_none() || self.incoming.is_end_stream()
+        self.held.is_none() || self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

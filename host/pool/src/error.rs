@@ -184,6 +184,31 @@ impl SendError {
         }
     }
 
+    /// The same failure for another caller who had waited for the same dial; none if it was no dial's.
+    pub(crate) fn of_same_dial(&self) -> Option<Self> {
+        let again = |source: &io::Error| io::Error::new(source.kind(), source.to_string());
+        Some(match self {
+            Self::ConnectTimeout { origin, limit, stage } => Self::ConnectTimeout {
+                origin: origin.clone(),
+                limit: *limit,
+                stage: *stage,
+            },
+            Self::Dns { origin, source } => Self::Dns {
+                origin: origin.clone(),
+                source: again(source),
+            },
+            Self::Connect { origin, source } => Self::Connect {
+                origin: origin.clone(),
+                source: again(source),
+            },
+            Self::Tls { origin, source } => Self::Tls {
+                origin: origin.clone(),
+                source: again(source),
+            },
+            _ => return None,
+        })
+    }
+
     /// The error's name in metrics.
     pub fn kind(&self) -> &'static str {
         match self {

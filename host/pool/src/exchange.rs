@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     pub response: Response<Incoming>,
     pub lease: Lease,
     pub keeping: Keeping,
+    /// How far the request has been taken.
+    pub progress: Arc<Progress>,
 }
 
 /// What the server said about the connection's future.
@@ -86,6 +88,7 @@ pub(crate) async fn exchange(
                 response,
                 lease,
                 keeping,
+                progress: watch.progress,
             })
         }
         Err(mut failed) => {

@@ -121,27 +121,31 @@ impl Pool {
     }
 
     async fn answer(&self, outgoing: &Outgoing, deadlines: &Deadlines) -> Result<Answer, SendError> {
-        match self.attempt(outgoing, deadlines, Need::Any).await {
-            Ok(answer) => Ok(answer),
-            Err(Failure { error, replay: false }) => Err(error),
-            Err(Failure { error, replay: true }) => {
-                tracing::debug!(%error, "sending the request once more on a fresh connection");
-                self.core.stats.replayed();
-                let fresh = self.core.need_fresh();
-                self.attempt(outgoing, deadlines, fresh)
-                    .await
-                    .map_err(|failure| failure.error)
+        let first = match self.attempt(outgoing, deadlines, Need::Any).await {
+            Ok(answer) => return Ok(answer),
+            Err(Failure { error, replay: false }) => return Err(error),
+            Err(Failure { error, replay: true }) => error,
+        };
+        tracing::debug!(error = %first, "sending the request once more on a fresh connection");
+        self.core.stats.replayed();
+        let fresh = self.core.need_fresh();
+        self.attempt(outgoing, deadlines, fresh).await.map_err(|second| {
+            // The second time may have failed before anything was sent: that says nothing of the first.
+            if second.error.is_unprocessed() && !first.is_unprocessed() {
+                first
+            } else {
+                second.error
             }
-        }
+        })
     }
 
     async fn attempt(&self, outgoing: &Outgoing, deadlines: &Deadlines, need: Need) -> Result<Answer, Failure> {
         let core = &self.core;
+        let asked = Instant::now();
         let lease = core.acquire(&outgoing.origin, need, deadlines).await?;
-        core.stats
-            .wait
-            .record(Instant::now().saturating_duration_since(deadlines.started));
-        if lease.is_reused() {
+        core.stats.wait.record(Instant::now().saturating_duration_since(asked));
+        // A request counts once, however often it is sent.
+        if lease.is_reused() && need == Need::Any {
             core.stats.reused();
         }
         exchange(core, lease, outgoing, deadlines).await
@@ -151,8 +155,8 @@ impl Pool {
     /// ended by themselves and how many were cut off.
     pub(crate) async fn close(&self, deadline: Instant) -> (usize, usize) {
         let core = &self.core;
-        core.shut();
-        let at_first = core.stats.in_flight();
+        let turned_away = core.shut();
+        let at_first = core.stats.in_flight().saturating_sub(turned_away);
         let _ = timeout_at(deadline, self.until(|| core.stats.in_flight() == 0)).await;
         let cut_off = core.stats.in_flight();
         core.sever_all();

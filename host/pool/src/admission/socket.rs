@@ -98,6 +98,10 @@ impl Socket {
 
     /// Why it must not be lent any more, if its time is over.
     pub fn is_over(&self, now: Instant) -> Option<CloseReason> {
+        // Just opened: however short its time, it is lent once.
+        if self.uses == 0 && !self.has_rested {
+            return None;
+        }
         if self.rest.is_some_and(|rest| rest.until <= now) {
             Some(CloseReason::Expired)
         } else {

@@ -25,8 +25,9 @@ impl Core {
                 Ticket::Served(lease) => lease,
                 Ticket::InLine(place) => place.served(deadlines.pool_at()).await?,
             };
-            // It may have ended since it was put away; the next one is asked for then.
-            if !lease.is_dead() {
+            // A kept one may have ended since it was put away; the next one is asked for then. One that was just opened and
+            // is dead already says something of the server: a third and a fourth would be no better.
+            if !lease.is_dead() || !lease.is_reused() {
                 return Ok(lease);
             }
         }

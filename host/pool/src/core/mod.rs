@@ -134,13 +134,18 @@ impl Core {
     }
 
     /// Admits nobody any more, and tells those in line.
-    pub fn shut(self: &Arc<Self>) {
-        self.transact(|state, effects| {
-            for waiter in state.admission.shut() {
-                effects.extend(state.tell(waiter, Err(self.closed_error())));
+    ///
+    /// Returns how many callers in line were turned away.
+    pub fn shut(self: &Arc<Self>) -> usize {
+        let turned_away = self.transact(|state, effects| {
+            let waiters = state.admission.shut();
+            for waiter in &waiters {
+                effects.extend(state.tell(*waiter, Err(self.closed_error())));
             }
+            waiters.len()
         });
         self.stirred.notify_one();
+        turned_away
     }
 
     /// Ends every connection at once.
@@ -185,7 +190,17 @@ impl Core {
         self.stats.dial_failed();
         tracing::debug!(pool = %self.name, origin = %control.origin, connection = control.id.0, %error, "dial failed");
         self.transact(|state, effects| {
-            if let Some(waiter) = state.admission.dial_failed(control.id, Instant::now()) {
+            let told = state.admission.dial_failed(control.id, Instant::now());
+            // Callers past their deadline had waited for this dial: its failure is theirs as well.
+            for decision in state.admission.take_decisions() {
+                effects.extend(match (decision, error.of_same_dial()) {
+                    (Decision::GiveUp { waiter }, Some(error)) if state.waits_for(waiter, &control.origin) => {
+                        state.tell(waiter, Err(error))
+                    }
+                    _ => self.prepare(state, decision),
+                });
+            }
+            if let Some(waiter) = told {
                 effects.extend(state.tell(waiter, Err(error)));
             }
         });
@@ -363,6 +378,10 @@ impl Drop for Core {
 }
 
 impl State {
+    fn waits_for(&self, waiter: WaiterId, origin: &Origin) -> bool {
+        self.waiters.get(&waiter).is_some_and(|waiter| waiter.origin == *origin)
+    }
+
     fn tell(&mut self, waiter: WaiterId, outcome: Result<Lease, SendError>) -> Option<Effect> {
         Some(Effect::Tell(self.waiters.remove(&waiter)?.reply, outcome))
     }

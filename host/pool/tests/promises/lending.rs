@@ -329,3 +329,33 @@ async fn a_refused_connection_is_told_to_every_caller() {
     let stats = until(&pool, at_rest).await;
     assert_eq!((stats.connections_opened, stats.dials_failed), (0, 8));
 }
+
+#[tokio::test]
+async fn an_expiry_of_nothing_keeps_no_connection_and_fails_no_request() {
+    let peer = Peer::answering().await;
+    let pool = pool(PoolConfig {
+        keepalive_expiry: Duration::ZERO,
+        ..config(5)
+    });
+    for number in 0..3 {
+        assert_eq!(fetch(&pool, &peer.uri("/")).await.unwrap(), number.to_string());
+    }
+    assert_eq!(pool.stats().connections_opened, 3);
+}
+
+#[tokio::test]
+async fn a_server_that_closes_whatever_it_accepts_is_dialled_no_more_than_twice_for_a_request() {
+    let peer = Peer::following(|connection, _| async move {
+        drop(connection);
+        Ok(())
+    })
+    .await;
+    let pool = pool(config(5));
+    for _ in 0..20 {
+        assert_eq!(
+            fetch(&pool, &peer.uri("/")).await.unwrap_err().kind(),
+            "connection-reset"
+        );
+    }
+    assert!(pool.stats().connections_opened <= 40, "{:?}", pool.stats());
+}
