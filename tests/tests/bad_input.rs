@@ -154,7 +154,8 @@ fn an_address_where_nobody_listens_is_named() {
     let message = refusal(&program, 1, &EMBED).replace(&port.to_string(), "PORT");
     assert_eq!(
         message,
-        "weir: voyage embed: could not connect to http://127.0.0.1:PORT: Connection refused (os error 111)"
+        "weir: voyage embed: could not connect to http://127.0.0.1:PORT: Connection refused (os error 111); check that \
+         the service runs and can be reached from here"
     );
 }
 
@@ -164,7 +165,8 @@ async fn a_refused_key_is_told_from_other_failures() {
     let program = voyage_at(&upstream);
     assert_eq!(
         refusal(&program, 1, &EMBED),
-        "weir: voyage embed: the key was refused (HTTP 401): Provided API key is invalid."
+        "weir: voyage embed: the key was refused (HTTP 401): Provided API key is invalid; check the provider's key \
+         (`weir doctor` tells which it is)"
     );
     let error = json!({"error": {
         "kind": "unauthorized",
@@ -217,7 +219,8 @@ async fn an_answer_that_is_not_what_it_should_be_is_called_malformed() {
     upstream.order(Fault::new(FaultKind::MalformedJson).on(Api::Voyage).always());
     assert_eq!(
         refusal(&program, 1, &EMBED),
-        "weir: voyage embed: the answer is malformed: `data[0]`: EOF while parsing a value at line 1 column 23"
+        "weir: voyage embed: the answer is malformed: `data[0]`: EOF while parsing a value at line 1 column 23; \
+         try again; if it stays so, check the base URL in the provider's configuration"
     );
     assert_eq!(
         refusal_as_json(&program, 1, &EMBED)["error"]["kind"],
@@ -292,7 +295,7 @@ fn an_operation_that_a_provider_does_not_offer_is_said() {
     let input = r#"{"query": "q", "documents": ["d"]}"#;
     assert_eq!(
         refusal(&program, 1, &["call", "local", "rerank", "--input", input]),
-        "weir: local rerank: the component offers no reranking"
+        "weir: local rerank: the component offers no reranking; choose another provider for this"
     );
 }
 

@@ -8,6 +8,7 @@
 //! | [`config`], [`presets`] | `weir.toml`, the environment, and what needs no configuration |
 //! | [`host`], [`inventory`], [`bundled`] | the configured providers over one runtime |
 //! | [`pool_use`], [`table`] | what a command asked of the pools, and tables for people |
+//! | `remedy` | what can be done about a call that failed |
 //! | [`operations`] | a provider's operations as JSON |
 //! | [`server`] | the HTTP API |
 //! | [`index`], [`search`] | a tree of files as vectors, and questions to it |
@@ -24,6 +25,7 @@ pub mod inventory;
 pub mod operations;
 pub mod pool_use;
 pub mod presets;
+mod remedy;
 pub mod search;
 pub mod server;
 mod suggest;

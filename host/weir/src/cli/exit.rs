@@ -5,11 +5,14 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use weir_runtime::CallError;
 
 use crate::config::ConfigError;
 use crate::host::HostError;
 use crate::index::IndexError;
 use crate::operations::OperationError;
+use crate::remedy;
+use crate::search::SearchError;
 
 /// The program's exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +97,17 @@ pub fn message(error: &anyhow::Error, as_json: bool) -> Option<String> {
     Some(if as_json {
         to_json(error).to_string()
     } else {
-        format!("weir: {}", sentence(error))
+        format!("weir: {}", call_of(error).map_or_else(|| sentence(error), remedy::tell))
     })
+}
+
+/// The call that failed, where the error is nothing but that.
+fn call_of(error: &anyhow::Error) -> Option<&CallError> {
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(OperationError::Call(call)), _) => Some(call),
+        (_, Some(SearchError::Call(call))) => Some(call),
+        _ => None,
+    }
 }
 
 fn to_json(error: &anyhow::Error) -> Value {

@@ -8,6 +8,7 @@ use weir_runtime::CallError;
 
 use super::batch::{BatchLimits, Batcher};
 use super::verdict::{Verdict, judge};
+use crate::remedy;
 
 /// Waits in a row, without a success between, after which a provider is given up. With a minute at most for each.
 const MAX_WAITS: u32 = 10;
@@ -102,7 +103,7 @@ impl<T: Part> Queue<T> {
     /// A batch failed. It is put back, whole or in parts, unless the error or its second failure forbids that.
     pub fn failed(&mut self, batch: Batch<T>, error: &CallError, now: Instant) -> Failed {
         match judge(error, self.waits) {
-            Verdict::Stop(advice) => Failed::Stop(advice),
+            Verdict::Stop => Failed::Stop(remedy::of(error).unwrap_or("every call would fail like this one")),
             Verdict::Wait(_) if self.waits >= MAX_WAITS => {
                 Failed::Stop("the provider asked to wait too often; try again later")
             }

@@ -19,8 +19,8 @@ pub enum Verdict {
     Halve,
     /// It may pass, or be this input's own fault.
     Retry,
-    /// Every call would fail like this one; what to do about it.
-    Stop(&'static str),
+    /// Every call would fail like this one.
+    Stop,
 }
 
 /// Judges a failure after `waits` waits in a row.
@@ -31,18 +31,8 @@ pub fn judge(error: &CallError, waits: u32) -> Verdict {
             Verdict::Wait(error.retry_after().unwrap_or(doubled).min(MAX_WAIT))
         }
         "too-large" => Verdict::Halve,
-        "unauthorized" | "credential-denied" => {
-            Verdict::Stop("check the provider's key (`weir doctor` tells which it is)")
-        }
-        "egress-denied" => Verdict::Stop("grant the provider that origin under `egress` in its configuration"),
-        "not-found" => Verdict::Stop("check the model and the base URL in the provider's configuration"),
-        "connect-failed" | "connect-timeout" => {
-            Verdict::Stop("check that the service runs and can be reached from here")
-        }
-        "invalid-request" => Verdict::Stop("check the base URL in the provider's configuration"),
-        "unsupported" => Verdict::Stop("choose another provider for this in `[index]`"),
-        "storage" => Verdict::Stop("check the disk and the permissions of the data folder"),
-        "instantiate" | "closed" => Verdict::Stop("see the log for what the host could not do"),
+        "unauthorized" | "credential-denied" | "egress-denied" | "not-found" | "connect-failed" | "connect-timeout"
+        | "invalid-request" | "unsupported" | "storage" | "instantiate" | "closed" => Verdict::Stop,
         _ => Verdict::Retry,
     }
 }
@@ -85,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_would_fail_for_every_file_stops_the_run_and_the_rest_is_tried_again() {
-        let stops = |kind| matches!(judge(&error(kind), 0), Verdict::Stop(_));
+        let stops = |kind| matches!(judge(&error(kind), 0), Verdict::Stop);
         assert!(stops(Error::Unauthorized(failure(None))));
         assert!(stops(Error::Http(HttpError::ConnectFailed("refused".into()))));
         assert!(stops(Error::Http(HttpError::EgressDenied("no".into()))));

@@ -8,7 +8,7 @@ use crate::index::error::IndexError;
 use crate::index::manifest::{Description, ManifestError};
 use crate::index::report::Event;
 use crate::index::services::{Embedded, Embedder, Store};
-use crate::index::verdict::{Verdict, judge};
+use crate::remedy;
 
 impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
     /// Compares the manifest with the settings and with the store, before anything is sent.
@@ -125,10 +125,7 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
 
 /// A failure of the store outside of any file ends the run.
 fn stopped(error: CallError) -> IndexError {
-    let advice = match judge(&error, 0) {
-        Verdict::Stop(advice) => advice,
-        _ => "the store could not be used",
-    };
+    let advice = remedy::of(&error).unwrap_or("the store could not be used");
     IndexError::Stopped {
         error: Box::new(error),
         advice: advice.to_owned(),
