@@ -19,6 +19,8 @@ pub mod bundled;
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(test)]
+mod failing;
 pub mod host;
 pub mod index;
 pub mod inventory;

@@ -309,9 +309,8 @@ async fn an_address_that_is_not_permitted_is_not_dialled() {
 async fn a_host_by_name_is_reached() {
     let peer = Peer::answering().await;
     let pool = pool(config(2));
-    fetch(&pool, &format!("http://localhost:{}/", peer.address.port()))
-        .await
-        .unwrap();
+    let uri = format!("http://localhost:{}/", peer.address.port());
+    assert_eq!(fetch(&pool, &uri).await.unwrap(), "0");
 }
 
 #[tokio::test]

@@ -155,10 +155,10 @@ fn by_file<T: Part>(items: Vec<T>) -> Vec<(FileKey, Vec<T>)> {
 
 #[cfg(test)]
 mod tests {
-    use weir_runtime::CallErrorKind;
-    use weir_runtime::types::{Error, Failure};
+    use weir_runtime::types::Error;
 
     use super::*;
+    use crate::failing::refused;
 
     #[derive(Debug, Clone, PartialEq)]
     struct Item(FileKey, u32);
@@ -169,21 +169,6 @@ mod tests {
         }
         fn weight(&self) -> u64 {
             1
-        }
-    }
-
-    fn error(make: impl Fn(Failure) -> Error) -> CallError {
-        let failure = Failure {
-            message: "no".into(),
-            status: None,
-            code: None,
-            request_id: None,
-            retry_after: None,
-        };
-        CallError {
-            provider: "p".into(),
-            operation: "embed",
-            kind: CallErrorKind::Provider(make(failure)),
         }
     }
 
@@ -207,7 +192,7 @@ mod tests {
     #[test]
     fn a_failed_batch_is_sent_again_file_by_file_and_then_given_up() {
         let now = Instant::now();
-        let upstream = error(Error::Upstream);
+        let upstream = refused("embed", Error::Upstream);
         let mut queue = queue(&FOUR);
         let batch = queue.next(false, now).unwrap();
         assert_eq!(queue.failed(batch, &upstream, now), Failed::Again);
@@ -222,7 +207,7 @@ mod tests {
     #[test]
     fn a_batch_too_large_is_halved_down_to_one_item() {
         let now = Instant::now();
-        let too_large = error(Error::TooLarge);
+        let too_large = refused("embed", Error::TooLarge);
         let mut queue = queue(&FOUR);
         let batch = queue.next(false, now).unwrap();
         assert_eq!(queue.failed(batch, &too_large, now), Failed::Again);
@@ -241,7 +226,7 @@ mod tests {
     #[test]
     fn a_rate_limit_holds_the_queue_and_ends_in_a_stop_if_it_never_lifts() {
         let mut now = Instant::now();
-        let limited = error(Error::RateLimited);
+        let limited = refused("embed", Error::RateLimited);
         let mut queue = queue(&FOUR);
         for _ in 0..MAX_WAITS {
             let batch = queue.next(false, now).unwrap();
@@ -258,7 +243,7 @@ mod tests {
     #[test]
     fn calls_refused_together_are_one_wait() {
         let now = Instant::now();
-        let limited = error(Error::RateLimited);
+        let limited = refused("embed", Error::RateLimited);
         let mut queue = queue(&[FOUR, FOUR].concat());
         let (first, second) = (queue.next(false, now).unwrap(), queue.next(false, now).unwrap());
         queue.failed(first, &limited, now);

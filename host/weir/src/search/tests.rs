@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
-use weir_runtime::CallErrorKind;
-use weir_runtime::types::{Error, Failure};
+use weir_runtime::types::Error;
 use weir_runtime::vector_store::PointId;
 
 use super::*;
+use crate::failing::refused;
 use crate::index::manifest::Model;
 
 /// Three points; the store gives them in this order.
@@ -21,21 +21,6 @@ struct Fake {
     missing: bool,
     reranker: Option<Result<Vec<(u32, f32)>, CallError>>,
     asked: Mutex<Vec<QueryRequest>>,
-}
-
-fn failure(make: impl Fn(Failure) -> Error) -> CallError {
-    let failure = Failure {
-        message: "no".into(),
-        status: None,
-        code: None,
-        request_id: None,
-        retry_after: None,
-    };
-    CallError {
-        provider: "p".into(),
-        operation: "embed",
-        kind: CallErrorKind::Provider(make(failure)),
-    }
 }
 
 impl Backend for Fake {
@@ -66,10 +51,10 @@ impl Backend for Fake {
     async fn query(&self, request: QueryRequest) -> Result<Vec<ScoredPoint>, CallError> {
         self.asked.lock().unwrap().push(request.clone());
         if self.missing {
-            return Err(failure(Error::NotFound));
+            return Err(refused("embed", Error::NotFound));
         }
         if self.refuses_sparse && request.sparse.is_some() {
-            return Err(failure(|_| Error::Unsupported("sparse".into())));
+            return Err(refused("embed", |_| Error::Unsupported("sparse".into())));
         }
         let point = |path: &&str| {
             let payload = format!(
@@ -138,13 +123,13 @@ async fn both_vectors_make_a_hybrid_query() {
 async fn what_fails_on_the_way_leaves_the_other_ranking_and_a_warning() {
     let fake = Fake {
         has_sparse: true,
-        dense: Some(failure(Error::Upstream)),
+        dense: Some(refused("embed", Error::Upstream)),
         ..Fake::default()
     };
     assert_eq!(found(&fake).await.1, RankedBy::Sparse);
     let fake = Fake {
         has_sparse: true,
-        sparse: Some(failure(Error::Upstream)),
+        sparse: Some(refused("embed", Error::Upstream)),
         ..Fake::default()
     };
     let (_, ranked_by, warnings) = found(&fake).await;
@@ -161,7 +146,7 @@ async fn what_fails_on_the_way_leaves_the_other_ranking_and_a_warning() {
 #[tokio::test]
 async fn without_any_vector_the_search_fails_with_the_reason() {
     let fake = Fake {
-        dense: Some(failure(Error::Unauthorized)),
+        dense: Some(refused("embed", Error::Unauthorized)),
         ..Fake::default()
     };
     let error = search(&fake, "c", None, &options()).await.unwrap_err();
@@ -186,7 +171,7 @@ async fn a_reranker_sees_more_candidates_and_has_the_last_word() {
 #[tokio::test]
 async fn a_reranker_that_is_down_leaves_the_stores_order_and_a_warning() {
     let fake = Fake {
-        reranker: Some(Err(failure(Error::Upstream))),
+        reranker: Some(Err(refused("embed", Error::Upstream))),
         ..Fake::default()
     };
     assert_eq!(

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use weir_runtime::types::{Error, HttpError};
 
-use super::fake::{POISON, World, error, rate_limited};
+use super::fake::{POISON, World, rate_limited};
 use super::*;
+use crate::failing::refused;
 
 #[tokio::test]
 async fn one_file_that_fails_is_tried_twice_and_stops_no_other() {
@@ -40,7 +41,7 @@ async fn a_failing_upsert_is_tried_again() {
         .upsert_errors
         .lock()
         .unwrap()
-        .push(error("upsert", Error::Upstream));
+        .push(refused("upsert", Error::Upstream));
     let run = Project::new(&first_tree()).run(&world).await;
     assert_eq!((run.end.unwrap(), run.counts.failed), (End::Complete, 0));
     assert_eq!(contents(&world), points_of(&first_tree()).await);
@@ -77,7 +78,7 @@ async fn a_rate_limit_is_waited_out_and_shown() {
 #[tokio::test]
 async fn a_refused_key_stops_the_run_at_once_and_the_next_goes_on() {
     let world = Arc::new(World::new());
-    *world.embed_errors.lock().unwrap() = (0..100).map(|_| error("embed", Error::Unauthorized)).collect();
+    *world.embed_errors.lock().unwrap() = (0..100).map(|_| refused("embed", Error::Unauthorized)).collect();
     let project = Project::new(&first_tree());
     let run = project.run(&world).await;
     let message = run.end.unwrap_err().to_string();
@@ -95,7 +96,7 @@ async fn a_refused_key_stops_the_run_at_once_and_the_next_goes_on() {
 async fn a_store_that_is_down_stops_the_run() {
     let world = Arc::new(World::new());
     let down = |_| Error::Http(HttpError::ConnectFailed("connection refused".into()));
-    *world.upsert_errors.lock().unwrap() = (0..100).map(|_| error("upsert", down)).collect();
+    *world.upsert_errors.lock().unwrap() = (0..100).map(|_| refused("upsert", down)).collect();
     let run = Project::new(&first_tree()).run(&world).await;
     assert!(matches!(run.end.unwrap_err(), IndexError::Stopped { error, .. } if error.kind() == "connect-failed"));
     assert!(world.upsert_calls.load(Ordering::SeqCst) <= 2);

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use weir_runtime::CallError;
 use weir_runtime::types::{Error, Failure, SparseVector};
 use weir_runtime::vector_store::{Collection, Point, PointId};
-use weir_runtime::{CallError, CallErrorKind};
 
+use crate::failing::refused;
 use crate::index::services::{Embedded, Embedder, Store};
 
 /// A text with this in it can't be embedded.
@@ -67,24 +68,9 @@ impl World {
     }
 }
 
-pub fn error(operation: &'static str, make: impl Fn(Failure) -> Error) -> CallError {
-    let failure = Failure {
-        message: "no".into(),
-        status: None,
-        code: None,
-        request_id: None,
-        retry_after: None,
-    };
-    CallError {
-        provider: "fake".into(),
-        operation,
-        kind: CallErrorKind::Provider(make(failure)),
-    }
-}
-
 pub fn rate_limited(wait: Duration) -> CallError {
     let nanoseconds = u64::try_from(wait.as_nanos()).unwrap();
-    error("embed", |failure| {
+    refused("embed", |failure| {
         Error::RateLimited(Failure {
             retry_after: Some(nanoseconds),
             ..failure
@@ -107,10 +93,10 @@ impl Embedder for FakeEmbedder {
             return Err(error);
         }
         if world.max_texts.is_some_and(|most| texts.len() > most) {
-            return Err(error("embed", Error::TooLarge));
+            return Err(refused("embed", Error::TooLarge));
         }
         if texts.iter().any(|text| text.contains(POISON)) {
-            return Err(error("embed", Error::InvalidInput));
+            return Err(refused("embed", Error::InvalidInput));
         }
         world.texts.fetch_add(texts.len(), Ordering::SeqCst);
         world.step().await;
@@ -136,7 +122,7 @@ impl FakeStore {
         if there {
             Ok(())
         } else {
-            Err(error("upsert", Error::NotFound))
+            Err(refused("upsert", Error::NotFound))
         }
     }
 }

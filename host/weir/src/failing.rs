@@ -1,0 +1,20 @@
+//! Calls that failed, for tests.
+
+use weir_runtime::types::{Error, Failure};
+use weir_runtime::{CallError, CallErrorKind};
+
+/// A provider's refusal of this kind.
+pub(crate) fn refused(operation: &'static str, make: impl Fn(Failure) -> Error) -> CallError {
+    let failure = Failure {
+        message: "no".into(),
+        status: None,
+        code: None,
+        request_id: None,
+        retry_after: None,
+    };
+    CallError {
+        provider: "fake".into(),
+        operation,
+        kind: CallErrorKind::Provider(make(failure)),
+    }
+}
