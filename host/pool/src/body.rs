@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::admission::Protocol;
 use crate::core::Lease;
-use crate::error::{ResetPoint, SendError};
+use crate::error::{ResetPoint, SendError, TransportError};
 use crate::exchange::{Answer, Keeping};
+use crate::incoming::Incoming;
 use crate::options::{Deadlines, later};
 use crate::origin::Origin;
 use crate::outgoing::Progress;
@@ -115,11 +115,11 @@ impl ResponseBody {
         else {
             return;
         };
+        if lease.protocol() == Protocol::Http2 && !progress.is_complete() {
+            // The answer came before the request was taken: its stream is reset before its place is free for another.
+            self.incoming = None;
+        }
         match keeping {
-            // The answer came before the request was taken, and the rest of it would wait on the stream for ever.
-            Keeping::Kept(_) if lease.protocol() == Protocol::Http2 && !progress.is_complete() => {
-                lease.retire(CloseReason::RequestUnfinished);
-            }
             Keeping::Kept(keep_alive) => lease.finish(keep_alive),
             Keeping::Closed => lease.retire(CloseReason::ServerAsked),
         }
@@ -138,13 +138,13 @@ impl ResponseBody {
         error
     }
 
-    fn broken(&mut self, source: hyper::Error) -> Option<SendError> {
+    fn broken(&mut self, source: TransportError) -> Option<SendError> {
         let held = self.held.as_ref()?;
         let (control, origin) = (held.lease.control(), held.origin.clone());
         let reason = control.reason();
         let error = if control.is_closed_with_the_pool() {
             held.lease.closed_error()
-        } else if source.is_parse() {
+        } else if matches!(&source, TransportError::Http1(source) if source.is_parse()) {
             SendError::Protocol { origin, source }
         } else {
             SendError::ConnectionReset {
@@ -177,7 +177,11 @@ impl Held {
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<SendError> {
         loop {
             let now = Instant::now();
-            let silent_until = later(*self.silent_since.get_or_insert(now), self.read);
+            let silent_since = *self.silent_since.get_or_insert_with(|| {
+                self.lease.listen(now);
+                now
+            });
+            let silent_until = later(silent_since, self.read);
             let origin = self.origin.clone();
             if let Some((at, limit)) = self.total
                 && at <= now

@@ -45,6 +45,8 @@ pub struct PoolConfig {
     pub pool_timeout: Duration,
     /// Whether HTTP/2 is offered to `https` origins.
     pub enable_http2: bool,
+    /// Whether `http` origins are spoken to in HTTP/2 without asking (RFC 9113, section 3.3). For servers known to.
+    pub http2_prior_knowledge: bool,
     /// Most callers in line for a connection; the next one is refused at once. A caller whose dial is under way is
     /// not in line.
     pub max_waiters: usize,
@@ -71,6 +73,7 @@ impl Default for PoolConfig {
             write_timeout: Duration::from_secs(10),
             pool_timeout: Duration::from_secs(5),
             enable_http2: true,
+            http2_prior_knowledge: false,
             max_waiters: DEFAULT_MAX_WAITERS,
             max_connection_age: None,
             total_timeout: None,
@@ -117,6 +120,7 @@ impl PoolConfig {
             write_timeout,
             pool_timeout,
             enable_http2,
+            http2_prior_knowledge,
             max_waiters,
             max_connection_age,
             total_timeout,

@@ -129,7 +129,7 @@ pub enum SendError {
         maybe_processed: bool,
         /// What the connection reported.
         #[source]
-        source: hyper::Error,
+        source: TransportError,
     },
     /// The body is longer than the pool accepts.
     #[error("the answer of {origin} is longer than {limit} bytes")]
@@ -155,8 +155,20 @@ pub enum SendError {
         origin: Origin,
         /// What was wrong.
         #[source]
-        source: hyper::Error,
+        source: TransportError,
     },
+}
+
+/// What the protocol's own library reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// Over HTTP/1.1.
+    #[error(transparent)]
+    Http1(hyper::Error),
+    /// Over HTTP/2.
+    #[error(transparent)]
+    Http2(h2::Error),
 }
 
 impl SendError {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Response, header};
-use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use crate::admission::Protocol;
+use crate::connect::Unanswered;
 use crate::core::{Control, Core, Lease};
-use crate::error::{ResetPoint, SendError};
+use crate::error::{ResetPoint, SendError, TransportError};
+use crate::incoming::Incoming;
 use crate::options::{Deadlines, later};
 use crate::outgoing::{Outgoing, Progress};
 use crate::reason::CloseReason;
@@ -57,7 +58,7 @@ pub(crate) async fn exchange(
     let now = Instant::now();
     let (request, progress) = outgoing.to_request(lease.protocol(), now);
     let watch = Watch::new(&lease, progress, deadlines, now);
-    let Some(answer) = lease.send(request) else {
+    let Some(answer) = lease.send(request, now) else {
         return Err(core.closed_error().into());
     };
     let mut answer = std::pin::pin!(answer);
@@ -91,9 +92,8 @@ pub(crate) async fn exchange(
                 progress: watch.progress,
             })
         }
-        Err(mut failed) => {
-            let untouched = failed.take_message().is_some();
-            let failure = watch.diagnose(core, &lease, outgoing, failed.into_error(), untouched);
+        Err(Unanswered { source, untouched }) => {
+            let failure = watch.diagnose(core, &lease, outgoing, source, untouched);
             lease.expect(match &failure.error {
                 SendError::HeadersTooLarge { .. } => CloseReason::TooLarge,
                 SendError::Protocol { .. } | SendError::InvalidRequest { .. } => CloseReason::ProtocolError,
@@ -184,7 +184,7 @@ impl Watch {
         core: &Core,
         lease: &Lease,
         outgoing: &Outgoing,
-        source: hyper::Error,
+        source: TransportError,
         untouched: bool,
     ) -> Failure {
         let (control, origin) = (lease.control(), outgoing.origin.clone());
@@ -237,39 +237,25 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(error: &hyper::Error) -> Self {
-        if let Some(reset) = h2_error(error) {
-            let refused = reset.is_go_away() || reset.reason() == Some(h2::Reason::REFUSED_STREAM);
-            return if reset.is_io() {
-                Self::Ended
-            } else if reset.is_remote() && refused {
-                Self::Refused
-            } else if reset.reason().is_none() {
-                Self::BadRequest
-            } else {
-                Self::Misbehaved
-            };
-        }
-        if error.is_parse_too_large() {
-            Self::HeadTooLarge
-        } else if error.is_parse() {
-            Self::Misbehaved
-        } else {
+    fn of(error: &TransportError) -> Self {
+        match error {
+            TransportError::Http1(error) if error.is_parse_too_large() => Self::HeadTooLarge,
+            TransportError::Http1(error) if error.is_parse() => Self::Misbehaved,
             // Also what hyper blames on its user: that the connection's task has gone.
-            Self::Ended
+            TransportError::Http1(_) => Self::Ended,
+            TransportError::Http2(error) if error.is_io() => Self::Ended,
+            TransportError::Http2(error) => {
+                let refused = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+                if error.is_remote() && refused {
+                    Self::Refused
+                } else if error.reason().is_none() {
+                    Self::BadRequest
+                } else {
+                    Self::Misbehaved
+                }
+            }
         }
     }
-}
-
-fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(found) = inner.downcast_ref() {
-            return Some(found);
-        }
-        source = inner.source();
-    }
-    None
 }
 
 fn chain(error: &dyn Error) -> String {

@@ -65,6 +65,8 @@ mod core;
 mod error;
 mod exchange;
 mod histogram;
+mod http2;
+mod incoming;
 mod manager;
 mod meter;
 mod options;
@@ -79,7 +81,7 @@ mod wire;
 
 pub use body::ResponseBody;
 pub use config::PoolConfig;
-pub use error::{ConnectStage, PoolError, ResetPoint, SendError, TlsError};
+pub use error::{ConnectStage, PoolError, ResetPoint, SendError, TlsError, TransportError};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use manager::{CloseReport, PoolManager};
 pub use options::{SendOptions, Timeouts};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::task::AtomicWaker;
 use tokio::time::Instant;
 
 use crate::stats::Stats;
@@ -22,8 +21,6 @@ pub(crate) struct Meter {
     blocked: AtomicBool,
     ended: AtomicBool,
     failed: AtomicBool,
-    severed: AtomicBool,
-    reader: AtomicWaker,
 }
 
 impl Meter {
@@ -37,8 +34,6 @@ impl Meter {
             blocked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            severed: AtomicBool::new(false),
-            reader: AtomicWaker::new(),
         }
     }
 
@@ -70,21 +65,6 @@ impl Meter {
     /// Whether the operating system has reported an error.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
-    }
-
-    /// Makes every further read and write fail at once, and with it the connection.
-    pub fn sever(&self) {
-        self.severed.store(true, Ordering::Release);
-        self.reader.wake();
-    }
-
-    pub(super) fn is_severed(&self) -> bool {
-        self.severed.load(Ordering::Acquire)
-    }
-
-    /// Wakes the task behind `cx` when the connection is severed. Both directions are driven by one task.
-    pub(super) fn watch(&self, cx: &std::task::Context<'_>) {
-        self.reader.register(cx.waker());
     }
 
     pub(super) fn sent(&self, bytes: usize) {

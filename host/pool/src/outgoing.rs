@@ -156,18 +156,33 @@ pub(crate) struct OutgoingBody {
     progress: Arc<Progress>,
 }
 
+impl OutgoingBody {
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// How much of it is best handed over next.
+    pub fn next_length(&self) -> usize {
+        self.rest.len().min(PIECE)
+    }
+
+    /// Hands over the next piece, of `most` bytes at most.
+    pub fn take(&mut self, most: usize) -> Bytes {
+        let piece = self.rest.split_to(self.next_length().min(most));
+        self.progress.advance(self.rest.is_empty());
+        piece
+    }
+}
+
 impl Body for OutgoingBody {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.rest.is_empty() {
+        if self.is_empty() {
             return Poll::Ready(None);
         }
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
-        self.progress.advance(self.rest.is_empty());
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Poll::Ready(Some(Ok(Frame::data(self.take(PIECE)))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -33,13 +33,15 @@ pub(crate) enum CloseReason {
     TooLarge,
     /// The answer ended and the server still did not take the rest of the request.
     RequestUnfinished,
+    /// It fell silent, and a ping was not answered.
+    Unresponsive,
     /// The pool was closed.
     PoolClosed,
 }
 
 impl CloseReason {
     /// Every reason, in the order of the declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Expired,
         Self::Aged,
         Self::IdleLimit,
@@ -55,6 +57,7 @@ impl CloseReason {
         Self::TimedOut,
         Self::TooLarge,
         Self::RequestUnfinished,
+        Self::Unresponsive,
         Self::PoolClosed,
     ];
 
@@ -75,6 +78,7 @@ impl CloseReason {
             Self::TimedOut => "timed-out",
             Self::TooLarge => "too-large",
             Self::RequestUnfinished => "request-unfinished",
+            Self::Unresponsive => "unresponsive",
             Self::PoolClosed => "pool-closed",
         }
     }

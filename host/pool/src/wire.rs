@@ -1,4 +1,4 @@
-//! The socket as HTTP sees it: metered, severable, and patient with a peer that answers before it has read.
+//! The socket as HTTP sees it: metered, and patient with a peer that answers before it has read.
 
 use std::io;
 use std::pin::Pin;
@@ -34,9 +34,6 @@ impl<P> Wire<P> {
 
     /// What becomes of a write without asking the socket, if anything does.
     fn foregone(&self, requested: usize) -> Option<io::Result<usize>> {
-        if self.meter.is_severed() {
-            return Some(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
         self.meter.has_failed().then_some(Ok(requested))
     }
 
@@ -58,10 +55,6 @@ impl<P> Wire<P> {
 
 impl<P: Unpin> AsyncRead for Wire<P> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.meter.watch(cx);
-        if self.meter.is_severed() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.socket).poll_read(cx, buf);
         match &outcome {

@@ -16,10 +16,20 @@ impl Admission {
     }
 
     pub(super) fn queue(&mut self, origin: &Origin) -> &mut Queue {
-        let Limits { http2, keeps, .. } = self.limits;
+        let Limits {
+            http2,
+            http2_prior_knowledge,
+            keeps,
+            ..
+        } = self.limits;
         self.queues.entry(origin.clone()).or_insert_with(|| {
-            let speaks_http1_only = !(http2 && origin.is_secure());
-            Queue::new(speaks_http1_only.then_some(Protocol::Http1), keeps)
+            let protocol = match origin.is_secure() {
+                true if http2 => None,
+                // How many streams it carries is for the first connection to tell.
+                false if http2_prior_knowledge => None,
+                _ => Some(Protocol::Http1),
+            };
+            Queue::new(protocol, keeps)
         })
     }
 
@@ -106,6 +116,7 @@ impl Admission {
             self.idle.insert(since, id);
         }
         if !socket.is_full()
+            && !socket.in_doubt
             && let Some(queue) = self.queues.get_mut(&socket.origin)
             && !queue.available.contains(&id)
         {

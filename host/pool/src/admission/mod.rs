@@ -60,6 +60,8 @@ pub(crate) struct Limits {
     pub keeps: bool,
     /// Whether a secure origin may turn out to speak HTTP/2.
     pub http2: bool,
+    /// Whether an origin in clear text speaks HTTP/2.
+    pub http2_prior_knowledge: bool,
 }
 
 /// What is to be done next.
@@ -329,6 +331,29 @@ impl Admission {
         if full {
             queue.available.retain(|other| *other != id);
         }
+        self.make_available(id, now);
+        self.settle(Some(&origin), now);
+    }
+
+    /// The peer may be gone. The connection is not lent until it is trusted again; until then nobody counts on it, and it
+    /// makes room like any other if nobody uses it.
+    pub fn doubt(&mut self, id: ConnectionId) {
+        let Some(socket) = self.sockets.get_mut(&id).filter(|socket| socket.phase == Phase::Open) else {
+            return;
+        };
+        socket.in_doubt = true;
+        if let Some(queue) = self.queues.get_mut(&socket.origin) {
+            queue.available.retain(|other| *other != id);
+        }
+    }
+
+    /// The peer has shown that it is there.
+    pub fn trust(&mut self, id: ConnectionId, now: Instant) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        socket.in_doubt = false;
+        let origin = socket.origin.clone();
         self.make_available(id, now);
         self.settle(Some(&origin), now);
     }

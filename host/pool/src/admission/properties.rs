@@ -22,6 +22,8 @@ enum Event {
     PeerCloses(usize),
     SocketGone(usize),
     Streams { which: usize, streams: usize },
+    Doubt(usize),
+    Trust(usize),
     Wait(u64),
 }
 
@@ -36,6 +38,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::PeerCloses),
         4 => any::<usize>().prop_map(Event::SocketGone),
         1 => (any::<usize>(), 0..5usize).prop_map(|(which, streams)| Event::Streams { which, streams }),
+        1 => any::<usize>().prop_map(Event::Doubt),
+        1 => any::<usize>().prop_map(Event::Trust),
         1 => (0..7u64).prop_map(Event::Wait),
     ]
 }
@@ -51,6 +55,8 @@ struct World {
     open: BTreeMap<ConnectionId, (usize, usize, usize)>,
     /// Open, and not to be lent again.
     retired: BTreeSet<ConnectionId>,
+    /// Open, and not to be lent until the peer has answered.
+    doubted: BTreeSet<ConnectionId>,
     closing: BTreeSet<ConnectionId>,
 }
 
@@ -63,6 +69,7 @@ impl World {
             keepalive_expiry: Duration::from_secs(5),
             keeps,
             http2: true,
+            http2_prior_knowledge: false,
         };
         let origins = ["http://one", "https://two", "https://three"];
         Self {
@@ -76,6 +83,7 @@ impl World {
             dialling: BTreeMap::new(),
             open: BTreeMap::new(),
             retired: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             closing: BTreeSet::new(),
         }
     }
@@ -129,6 +137,18 @@ impl World {
                         self.open.get_mut(&id).unwrap().1 = streams;
                     }
                     self.admission.streams_changed(id, streams, self.now);
+                }
+            }
+            Event::Doubt(which) => {
+                if let Some(id) = nth(self.open.keys(), which) {
+                    self.doubted.insert(id);
+                    self.admission.doubt(id);
+                }
+            }
+            Event::Trust(which) => {
+                if let Some(id) = nth(self.doubted.iter(), which) {
+                    self.doubted.remove(&id);
+                    self.admission.trust(id, self.now);
                 }
             }
             Event::Wait(seconds) => {
@@ -192,7 +212,7 @@ impl World {
 
     fn borrow(&mut self, id: ConnectionId, origin: usize) {
         let open = self.open.get_mut(&id).expect("only an open connection is lent");
-        assert!(!self.retired.contains(&id));
+        assert!(!self.retired.contains(&id) && !self.doubted.contains(&id));
         assert_eq!(open.0, origin, "a connection leads to its origin");
         open.2 += 1;
         assert!(open.2 <= open.1, "a connection carries no more than it may");
@@ -260,7 +280,10 @@ impl World {
         assert_eq!((counts.idle, counts.active), (idle.len(), self.open.len() - idle.len()));
         assert!(idle.len() <= MAX_IDLE);
         for (origin, need) in self.waiting.values() {
-            let mut living = self.open.iter().filter(|(id, _)| !self.retired.contains(id));
+            let mut living = self
+                .open
+                .iter()
+                .filter(|(id, _)| !self.retired.contains(id) && !self.doubted.contains(id));
             let fits = living.any(|(_, open)| open.0 == *origin && open.2 < open.1);
             assert!(*need != Need::Any || !fits, "nobody waits while a connection fits");
         }
@@ -272,6 +295,10 @@ impl World {
 
     /// Everything that is under way ends well.
     fn come_to_rest(&mut self) {
+        while !self.doubted.is_empty() {
+            self.happen(Event::Trust(0));
+            self.check();
+        }
         while !(self.waiting.is_empty() && self.dialling.is_empty() && self.closing.is_empty()) {
             let before = (self.waiting.len(), self.dialling.len(), self.closing.len());
             self.happen(Event::SocketGone(0));

@@ -60,6 +60,8 @@ pub(super) struct Socket {
     pub keep_alive: Option<Duration>,
     /// When it is too old to be lent again.
     pub retire_at: Option<Instant>,
+    /// Whether the peer may be gone.
+    pub in_doubt: bool,
     /// It is not to be lent again, for this reason.
     pub retiring: Option<CloseReason>,
 }
@@ -77,6 +79,7 @@ impl Socket {
             has_rested: false,
             keep_alive: None,
             retire_at: None,
+            in_doubt: false,
             retiring: None,
         }
     }

@@ -1,6 +1,6 @@
 //! One connection as everybody sees it who deals with it: [`Control`], and the [`Permit`] of its socket.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub(crate) struct Control {
     opened: OnceLock<(Instant, Protocol)>,
     reason: OnceLock<CloseReason>,
     stage: AtomicU8,
+    doubted: AtomicBool,
     changed: Notify,
     returns: mpsc::UnboundedSender<Returned>,
 }
@@ -57,6 +58,7 @@ impl Control {
             opened: OnceLock::new(),
             reason: OnceLock::new(),
             stage: AtomicU8::new(Stage::Living as u8),
+            doubted: AtomicBool::new(false),
             changed: Notify::new(),
             returns,
         };
@@ -110,9 +112,15 @@ impl Control {
         self.changed.notify_one();
     }
 
-    /// Makes the connection's task look at its connection.
-    pub fn stir(&self) {
+    /// Makes the connection's task find out whether the peer is still there.
+    pub fn doubt(&self) {
+        self.doubted.store(true, Ordering::Release);
         self.changed.notify_one();
+    }
+
+    /// Whether the connection has come into doubt since this was last asked.
+    pub fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::AcqRel)
     }
 
     /// Ends the connection at once, whatever it is doing.
@@ -121,7 +129,7 @@ impl Control {
         self.advance(Stage::Severed);
     }
 
-    /// Waits for the next [`Self::advance`] or [`Self::stir`]; for the connection's task alone.
+    /// Waits for the next [`Self::advance`] or [`Self::doubt`]; for the connection's task alone.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }

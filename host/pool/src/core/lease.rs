@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use tokio::time::Instant;
 
 use super::Core;
 use super::control::{Control, Returned};
 use crate::admission::Protocol;
-use crate::connect::Sender;
+use crate::connect::{Sender, Unanswered};
 use crate::error::SendError;
+use crate::incoming::Incoming;
 use crate::outgoing::OutgoingBody;
 use crate::reason::CloseReason;
 
@@ -26,9 +26,13 @@ pub(crate) struct Lease {
     control: Arc<Control>,
     sender: Option<Sender>,
     reused: bool,
-    used: bool,
+    /// Since when something is awaited from the peer, and what had come from it before; `None` before the request.
+    listening: Option<(Instant, u64)>,
     reason: CloseReason,
 }
+
+/// A peer that has been silent for this long may be gone. A caller who goes away sooner has only changed its mind.
+const QUIET: Duration = Duration::from_secs(1);
 
 impl Lease {
     pub fn new(core: Arc<Core>, control: Arc<Control>, sender: Sender, reused: bool) -> Self {
@@ -37,7 +41,7 @@ impl Lease {
             control,
             sender: Some(sender),
             reused,
-            used: false,
+            listening: None,
             reason: CloseReason::Cancelled,
         }
     }
@@ -73,10 +77,22 @@ impl Lease {
     pub fn send(
         &mut self,
         request: Request<OutgoingBody>,
-    ) -> Option<impl Future<Output = Result<Response<Incoming>, TrySendError<Request<OutgoingBody>>>> + Send + use<>>
-    {
-        self.used = true;
+        now: Instant,
+    ) -> Option<impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send + use<>> {
+        self.listen(now);
         self.sender.as_mut().map(|sender| sender.send(request))
+    }
+
+    /// From here on something is awaited from the peer.
+    pub fn listen(&mut self, now: Instant) {
+        self.listening = Some((now, self.control.meter.answered()));
+    }
+
+    /// Whether nothing has come from the peer, on any stream, though it was awaited for long.
+    fn is_silent(&self) -> bool {
+        self.listening.is_some_and(|(since, heard)| {
+            self.control.meter.answered() == heard && (self.reason == CloseReason::TimedOut || since.elapsed() >= QUIET)
+        })
     }
 
     /// The exchange has ended well: the connection goes back. `keep_alive` is what the server said about keeping it.
@@ -101,18 +117,20 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(sender) = self.sender.take() else { return };
-        match (self.used, &sender) {
-            (false, sender) if sender.is_closed() => self.core.lost(&self.control, CloseReason::PeerClosed, None),
-            (false, _) => self.core.released(&self.control, sender, None),
-            (true, Sender::Http1(_)) => {
+        match (self.listening, &sender) {
+            (None, sender) if sender.is_closed() => self.core.lost(&self.control, CloseReason::PeerClosed, None),
+            (None, _) => self.core.released(&self.control, sender, None),
+            (Some(_), Sender::Http1(_)) => {
                 self.control.sever(self.reason);
                 self.core.lost(&self.control, self.reason, Some(sender));
             }
-            (true, Sender::Http2(other)) if other.is_closed() => {
-                self.core.lost(&self.control, self.reason, Some(sender))
-            }
             // The stream has been reset by the drop of the exchange.
-            (true, Sender::Http2(_)) => self.core.released(&self.control, sender, None),
+            (Some(_), Sender::Http2(_)) => {
+                if self.is_silent() {
+                    self.core.doubt(&self.control);
+                }
+                self.core.released(&self.control, sender, None);
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, Protocol, WaiterId};
+use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, WaiterId};
 use crate::connect::{Connector, Sender, Tls};
 use crate::error::SendError;
 use crate::meter::Meter;
@@ -84,11 +84,13 @@ impl Core {
             keepalive_expiry: config.keepalive_expiry,
             keeps: config.enabled,
             http2: config.enable_http2,
+            http2_prior_knowledge: config.http2_prior_knowledge,
         };
         let connector = Connector {
             tls,
             address_filter: settings.address_filter.clone(),
             http2: config.enable_http2,
+            http2_prior_knowledge: config.http2_prior_knowledge,
             max_header_bytes: config.max_response_header_bytes,
         };
         let state = State {
@@ -222,9 +224,6 @@ impl Core {
             state.admission.released(control.id, keep_alive, Instant::now());
             spare
         });
-        if control.protocol() == Protocol::Http2 {
-            control.stir();
-        }
         drop(spare);
     }
 
@@ -241,6 +240,17 @@ impl Core {
 
     fn streams_changed(self: &Arc<Self>, control: &Control, streams: usize) {
         self.transact(|state, _| state.admission.streams_changed(control.id, streams, Instant::now()));
+    }
+
+    /// A request over the connection has failed while nothing came from the peer. It is not lent until a ping is answered.
+    fn doubt(self: &Arc<Self>, control: &Control) {
+        self.transact(|state, _| state.admission.doubt(control.id));
+        control.doubt();
+    }
+
+    /// The peer has shown that it is there.
+    fn trust(self: &Arc<Self>, control: &Control) {
+        self.transact(|state, _| state.admission.trust(control.id, Instant::now()));
     }
 
     /// The socket is closed.
@@ -364,8 +374,8 @@ impl Core {
             }
             Effect::Close(control, reason, sender) => {
                 control.note(reason);
-                control.advance(Stage::Leaving);
                 drop(sender);
+                control.advance(Stage::Leaving);
             }
         }
     }

@@ -6,15 +6,18 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::pending;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use h2::client::SendRequest;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::Core;
 use super::control::{Control, Permit, Returned, Stage};
 use crate::connect::{Connector, Driver, Sender};
+use crate::http2::Doubt;
 use crate::outgoing::OutgoingBody;
 use crate::reason::CloseReason;
 use crate::wire::Stream;
@@ -56,7 +59,7 @@ pub(super) async fn run(
     drop(strong);
     match dialled.driver {
         Driver::Http1(connection) => drive_http1(&core, &control, connection, returned).await,
-        Driver::Http2(connection) => drive_http2(&core, &control, connection).await,
+        Driver::Http2(connection, sender) => drive_http2(&core, &control, connection, sender).await,
     }
 }
 
@@ -106,53 +109,64 @@ async fn drive_http1(
     }
 }
 
-/// HTTP/2 keeps its socket in a task of its own, so the connection ends when the socket does.
 async fn drive_http2(
     core: &Weak<Core>,
     control: &Control,
-    connection: Box<http2::Connection<Io, OutgoingBody, TokioExecutor>>,
+    mut connection: Box<h2::client::Connection<Stream<Arc<Permit>>, Bytes>>,
+    sender: SendRequest<Bytes>,
 ) {
-    let mut connection = Some(connection);
+    let mut doubt = Doubt::new(connection.ping_pong());
+    // Held to ask after the connection, until it is to end: it lives as long as somebody could send on it.
+    let mut sender = Some(sender);
     let mut reported = None;
     let mut until: Option<Instant> = None;
     loop {
         tokio::select! {
             biased;
-            () = requests_taken(core, control, &mut connection, &mut reported) => {
-                connection = None;
-                if let Some(core) = core.upgrade() {
-                    core.retire(control, CloseReason::PeerClosed);
-                }
-            }
+            () = ended(core, control, &mut connection, &mut sender, &mut reported) => break,
             () = control.changed() => match control.stage() {
-                Stage::Living => {}
-                Stage::Leaving => until = Some(Instant::now() + FAREWELL),
-                Stage::Severed => control.meter.sever(),
-                Stage::Gone => return,
+                Stage::Living => {
+                    if control.take_doubt() {
+                        tracing::debug!(origin = %control.origin, connection = control.id.0, "the connection is silent: a ping asks whether it is there");
+                        doubt.raise(Instant::now());
+                    }
+                }
+                Stage::Leaving => {
+                    sender = None;
+                    until = Some(Instant::now() + FAREWELL);
+                }
+                Stage::Severed | Stage::Gone => break,
             },
-            () = at(until) => {
-                until = None;
-                control.meter.sever();
-            }
+            answered = doubt.settled() => match core.upgrade() {
+                Some(core) if answered => core.trust(control),
+                _ => {
+                    control.note(CloseReason::Unresponsive);
+                    break;
+                }
+            },
+            () = at(until) => break,
         }
+    }
+    if let Some(core) = core.upgrade() {
+        core.retire(control, control.reason());
     }
 }
 
-/// Takes requests until the connection takes no more, and watches how many streams the peer allows. hyper does not
-/// tell when that changes or when the peer has said goodbye, so both are looked at whenever a request comes or goes.
-async fn requests_taken(
+/// Works on the connection until it has ended. Tells how many streams the peer allows whenever that changes, and when
+/// the connection takes no more of them (RFC 9113, section 6.8).
+async fn ended(
     core: &Weak<Core>,
     control: &Control,
-    connection: &mut Option<Box<http2::Connection<Io, OutgoingBody, TokioExecutor>>>,
+    connection: &mut h2::client::Connection<Stream<Arc<Permit>>, Bytes>,
+    sender: &mut Option<SendRequest<Bytes>>,
     reported: &mut Option<usize>,
 ) {
-    let Some(connection) = connection else {
-        return pending().await;
-    };
     poll_fn(|cx| {
-        let polled = Pin::new(&mut *connection).poll(cx);
+        if Pin::new(&mut *connection).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         // The peer's settings are the first that comes from it (RFC 9113, section 3.4).
-        let allowed = (control.meter.answered() > 0).then(|| connection.current_max_send_streams());
+        let allowed = (control.meter.answered() > 0).then(|| connection.max_concurrent_send_streams());
         if let Some(allowed) = allowed
             && *reported != Some(allowed)
         {
@@ -161,10 +175,17 @@ async fn requests_taken(
                 core.streams_changed(control, allowed);
             }
         }
-        match polled {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
+        if let Some(asking) = sender
+            && let Poll::Ready(Err(_)) = asking.poll_ready(cx)
+        {
+            *sender = None;
+            if let Some(core) = core.upgrade() {
+                core.retire(control, CloseReason::PeerClosed);
+            }
+            // Without its last sender the connection ends once its streams have: it is to see that.
+            cx.waker().wake_by_ref();
         }
+        Poll::Pending
     })
     .await;
 }

@@ -11,4 +11,5 @@ mod http2;
 mod lending;
 mod peers;
 mod replaying;
+mod silence;
 mod tls_peers;

@@ -16,6 +16,7 @@ fn limits(max_connections: usize) -> Limits {
         keepalive_expiry: 5 * SECOND,
         keeps: true,
         http2: true,
+        http2_prior_knowledge: false,
     }
 }
 
