@@ -5,10 +5,13 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use strum::{IntoStaticStr, VariantNames};
+
 use crate::origin::Origin;
 
 /// Why a request got no answer, or not all of it. No variant carries a header, a body or a query.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SendError {
     /// The request cannot be sent as it stands.
@@ -221,27 +224,12 @@ impl SendError {
         })
     }
 
-    /// The error's name in metrics.
+    /// Every [`Self::kind`].
+    pub(crate) const KINDS: &'static [&'static str] = <Self as VariantNames>::VARIANTS;
+
+    /// The error's name in metrics: that of the variant.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::InvalidRequest { .. } => "invalid-request",
-            Self::PoolTimeout { .. } => "pool-timeout",
-            Self::TooManyWaiters { .. } => "too-many-waiters",
-            Self::Closed { .. } => "closed",
-            Self::Dns { .. } => "dns",
-            Self::AddressDenied { .. } => "address-denied",
-            Self::Connect { .. } => "connect",
-            Self::ConnectTimeout { .. } => "connect-timeout",
-            Self::Tls { .. } => "tls",
-            Self::WriteTimeout { .. } => "write-timeout",
-            Self::FirstByteTimeout { .. } => "first-byte-timeout",
-            Self::ReadTimeout { .. } => "read-timeout",
-            Self::TotalTimeout { .. } => "total-timeout",
-            Self::ConnectionReset { .. } => "connection-reset",
-            Self::ResponseTooLarge { .. } => "response-too-large",
-            Self::HeadersTooLarge { .. } => "headers-too-large",
-            Self::Protocol { .. } => "protocol",
-        }
+        self.into()
     }
 
     /// Which deadline ran out, under the name of its setting; `None` for other failures.

@@ -71,6 +71,7 @@ mod manager;
 mod meter;
 mod options;
 mod origin;
+mod outcomes;
 mod outgoing;
 mod pool;
 mod reason;

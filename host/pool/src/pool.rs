@@ -80,7 +80,7 @@ impl Pool {
         options: SendOptions,
     ) -> Result<Response<ResponseBody>, SendError> {
         let started = Instant::now();
-        let record = Record::begin(self.core.clone(), options.operation.clone(), started);
+        let record = Record::begin(self.core.clone(), options.operation.as_ref(), started);
         let deadlines = Deadlines::new(self.config(), &options.timeouts, started);
         let outgoing = match Outgoing::new(request, options.replay_safe) {
             Ok(outgoing) => outgoing,

@@ -6,34 +6,32 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::error::SendError;
-
-/// The operation of a request whose caller named none.
-const UNNAMED: &str = "other";
+use crate::outcomes::{Operation, Outcome};
 
 /// Counts a request as under way until it is ended or dropped; dropping it means that the caller went away.
 #[derive(Debug)]
 pub(crate) struct Record {
     core: Arc<Core>,
-    operation: Arc<str>,
+    operation: Arc<Operation>,
     started: Instant,
-    outcome: &'static str,
+    outcome: Outcome,
 }
 
 impl Record {
-    pub fn begin(core: Arc<Core>, operation: Option<Arc<str>>, started: Instant) -> Self {
+    pub fn begin(core: Arc<Core>, operation: Option<&Arc<str>>, started: Instant) -> Self {
         core.stats.request_began();
         Self {
+            operation: core.stats.operations.get(operation),
             core,
-            operation: operation.unwrap_or_else(|| UNNAMED.into()),
             started,
-            outcome: "cancelled",
+            outcome: Outcome::CANCELLED,
         }
     }
 
     /// The request has failed.
     pub fn fail(mut self, error: &SendError) {
         self.core.stats.failed(error);
-        self.outcome = error.kind();
+        self.outcome = Outcome::of_error(error);
     }
 
     /// The answer has come to its end.
@@ -42,19 +40,14 @@ impl Record {
             .stats
             .total
             .record(Instant::now().saturating_duration_since(self.started));
-        self.outcome = match status.as_u16() / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        };
+        self.outcome = Outcome::of_status(status);
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.core.stats.request_ended(&self.operation, self.outcome);
+        self.operation.ended(self.outcome);
+        self.core.stats.request_ended();
         self.core.ebbed.notify_waiters();
     }
 }

@@ -1,12 +1,13 @@
 //! What a pool counts, and the picture of it that it hands out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::admission::Counts;
 use crate::error::SendError;
 use crate::histogram::{Histogram, HistogramSnapshot};
+use crate::outcomes::Operations;
 use crate::reason::CloseReason;
 
 /// The deadlines that are counted when they run out, as [`SendError::timeout`] names them.
@@ -76,7 +77,7 @@ pub(crate) struct Stats {
     reused: AtomicU64,
     timeouts: [AtomicU64; TIMEOUTS.len()],
     replays: AtomicU64,
-    outcomes: Mutex<HashMap<Arc<str>, BTreeMap<&'static str, u64>>>,
+    pub operations: Operations,
     sent: AtomicU64,
     received: AtomicU64,
     pub wait: Histogram,
@@ -97,7 +98,7 @@ impl Stats {
             reused: AtomicU64::new(0),
             timeouts: [const { AtomicU64::new(0) }; TIMEOUTS.len()],
             replays: AtomicU64::new(0),
-            outcomes: Mutex::new(HashMap::new()),
+            operations: Operations::new(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             wait: Histogram::new(),
@@ -113,15 +114,8 @@ impl Stats {
         self.peak_in_flight.fetch_max(now, Ordering::AcqRel);
     }
 
-    pub fn request_ended(&self, operation: &Arc<str>, outcome: &'static str) {
+    pub fn request_ended(&self) {
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcomes.get_mut(operation) {
-            Some(by_outcome) => *by_outcome.entry(outcome).or_default() += 1,
-            None => {
-                outcomes.insert(operation.clone(), BTreeMap::from([(outcome, 1)]));
-            }
-        }
     }
 
     pub fn in_flight(&self) -> usize {
@@ -170,7 +164,6 @@ impl Stats {
     pub fn snapshot(&self, counts: Counts, max_connections: usize) -> PoolStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let timeouts: BTreeMap<_, _> = TIMEOUTS.into_iter().zip(self.timeouts.iter().map(load)).collect();
-        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         PoolStats {
             active: counts.active,
             idle: counts.idle,
@@ -193,14 +186,7 @@ impl Stats {
             pool_exhaustions: timeouts.get("pool").copied().unwrap_or_default(),
             timeouts,
             replays: load(&self.replays),
-            requests_by_operation_and_outcome: outcomes
-                .iter()
-                .flat_map(|(operation, by_outcome)| {
-                    by_outcome
-                        .iter()
-                        .map(|(outcome, count)| ((operation.clone(), *outcome), *count))
-                })
-                .collect(),
+            requests_by_operation_and_outcome: self.operations.snapshot(),
             bytes_sent: load(&self.sent),
             bytes_received: load(&self.received),
             wait: self.wait.snapshot(),
