@@ -103,6 +103,14 @@ impl PoolConfig {
         }
     }
 
+    /// Settings that a connection has agreed on with its server, or was opened for; they do not change while it lives.
+    pub(crate) const AGREED: [&'static str; 4] = [
+        "enabled",
+        "enable_http2",
+        "http2_prior_knowledge",
+        "max_response_header_bytes",
+    ];
+
     /// The names of the settings in which two configurations differ.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         macro_rules! differing {

@@ -303,6 +303,12 @@ pub enum PoolError {
         /// The settings that differ.
         differing: Vec<&'static str>,
     },
+    /// There is no pool of that name.
+    #[error("there is no pool `{name}`")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
     /// The pool of that name is being closed; the name is free once that has ended.
     #[error("the pool `{name}` is being closed")]
     Closing {

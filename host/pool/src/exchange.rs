@@ -191,7 +191,7 @@ impl Watch {
         if control.is_closed_with_the_pool() {
             return core.closed_error().into();
         }
-        let limit = core.settings.config.max_response_header_bytes;
+        let limit = core.settings().config.max_response_header_bytes;
         let verdict = Verdict::of(&source);
         match verdict {
             Verdict::HeadTooLarge => return SendError::HeadersTooLarge { origin, limit }.into(),

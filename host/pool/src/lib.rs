@@ -59,6 +59,7 @@
 
 mod admission;
 mod body;
+mod ceiling;
 mod config;
 mod connect;
 mod core;

@@ -10,6 +10,8 @@ use futures::future::join_all;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 
+use crate::ceiling::Ceiling;
+use crate::config::PoolConfig;
 use crate::connect::{Tls, platform_roots};
 use crate::error::{PoolError, TlsError};
 use crate::options::later;
@@ -21,6 +23,7 @@ use crate::stats::PoolStats;
 #[derive(Clone, Debug)]
 pub struct PoolManager {
     tls: Tls,
+    ceiling: Arc<Ceiling>,
     pools: Arc<Mutex<HashMap<String, Entered>>>,
 }
 
@@ -68,8 +71,19 @@ impl PoolManager {
     pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsError> {
         Ok(Self {
             tls: Tls::new(roots)?,
+            ceiling: Ceiling::of_process(),
             pools: Arc::default(),
         })
+    }
+
+    /// A manager without pools whose pools have at most so many sockets together. Half of the process's limit of open
+    /// descriptors (`RLIMIT_NOFILE`) otherwise.
+    pub fn with_max_sockets(self, max_sockets: usize) -> Self {
+        Self {
+            ceiling: Ceiling::new(max_sockets),
+            pools: Arc::default(),
+            ..self
+        }
     }
 
     /// The pool of this name, created now if there is none. It opens no connection before it is asked to send.
@@ -80,7 +94,7 @@ impl PoolManager {
     pub fn pool(&self, name: &str, settings: PoolSettings) -> Result<Pool, PoolError> {
         match self.lock().entry(name.to_owned()) {
             Entry::Vacant(vacant) => {
-                let pool = Pool::new(name, settings, self.tls.clone());
+                let pool = Pool::new(name, settings, self.tls.clone(), self.ceiling.clone());
                 Ok(vacant.insert(Entered { pool, closing: false }).pool.clone())
             }
             Entry::Occupied(occupied) if occupied.get().closing => Err(PoolError::Closing { name: name.to_owned() }),
@@ -97,6 +111,34 @@ impl PoolManager {
                 }
             }
         }
+    }
+
+    /// Gives a pool other limits and deadlines while it is at work. Nothing under way is cut off, and nobody loses their
+    /// place in line; connections above a lowered cap are closed as they come back.
+    ///
+    /// # Errors
+    ///
+    /// If there is no pool of this name, or the settings differ in what its connections have agreed on already
+    /// (`enabled`, `enable_http2`, `http2_prior_knowledge`, `max_response_header_bytes`).
+    pub fn resize(&self, name: &str, config: PoolConfig) -> Result<(), PoolError> {
+        let Some(pool) = self.get(name) else {
+            return Err(PoolError::Unknown { name: name.to_owned() });
+        };
+        let present = pool.settings();
+        let mut differing = present.config.differences(&config);
+        differing.retain(|setting| PoolConfig::AGREED.contains(setting));
+        if !differing.is_empty() {
+            return Err(PoolError::SettingsDiffer {
+                name: name.to_owned(),
+                differing,
+            });
+        }
+        pool.resize(PoolSettings {
+            config,
+            ..PoolSettings::clone(&present)
+        });
+        tracing::info!(pool = name, "the pool goes by other limits");
+        Ok(())
     }
 
     /// The pool of this name, if there is one that is not being closed.

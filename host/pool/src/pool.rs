@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use crate::admission::Need;
 use crate::body::ResponseBody;
+use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
 use crate::connect::Tls;
 use crate::core::Core;
@@ -31,9 +32,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(name: &str, settings: PoolSettings, tls: Tls) -> Self {
+    pub(crate) fn new(name: &str, settings: PoolSettings, tls: Tls, ceiling: Arc<Ceiling>) -> Self {
         Self {
-            core: Core::new(name, settings, tls),
+            core: Core::new(name, settings, tls, ceiling),
         }
     }
 
@@ -42,13 +43,17 @@ impl Pool {
         &self.core.name
     }
 
-    /// The limits and deadlines it was created with.
-    pub fn config(&self) -> &PoolConfig {
-        &self.core.settings.config
+    /// The limits and deadlines in force.
+    pub fn config(&self) -> PoolConfig {
+        self.core.settings().config.clone()
     }
 
-    pub(crate) fn settings(&self) -> &PoolSettings {
-        &self.core.settings
+    pub(crate) fn settings(&self) -> Arc<PoolSettings> {
+        Arc::clone(&self.core.settings())
+    }
+
+    pub(crate) fn resize(&self, settings: PoolSettings) {
+        self.core.resize(settings);
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -81,7 +86,7 @@ impl Pool {
     ) -> Result<Response<ResponseBody>, SendError> {
         let started = Instant::now();
         let record = Record::begin(self.core.clone(), options.operation.as_ref(), started);
-        let deadlines = Deadlines::new(self.config(), &options.timeouts, started);
+        let deadlines = Deadlines::new(&self.core.settings().config, &options.timeouts, started);
         let outgoing = match Outgoing::new(request, options.replay_safe) {
             Ok(outgoing) => outgoing,
             Err(error) => {
@@ -97,7 +102,7 @@ impl Pool {
         );
         match self.answer_in_time(&outgoing, &deadlines).instrument(span).await {
             Ok(answer) => {
-                let limit = self.config().max_response_bytes;
+                let limit = self.core.settings().config.max_response_bytes;
                 ResponseBody::new(answer, record, outgoing.origin, &deadlines, limit)
             }
             Err(error) => {

@@ -9,8 +9,10 @@ pub(crate) enum CloseReason {
     Aged,
     /// More than `max_keepalive_connections` lay idle.
     IdleLimit,
-    /// A caller of another origin needed the socket.
+    /// A caller of another origin, or of another pool, needed the socket.
     MadeRoom,
+    /// The pool's cap was lowered.
+    Resized,
     /// The pool keeps no connections.
     NotKept,
     /// The server asked for it with `Connection: close`.
@@ -41,11 +43,12 @@ pub(crate) enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of the declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Expired,
         Self::Aged,
         Self::IdleLimit,
         Self::MadeRoom,
+        Self::Resized,
         Self::NotKept,
         Self::ServerAsked,
         Self::PeerClosed,
@@ -67,6 +70,7 @@ impl CloseReason {
             Self::Aged => "aged",
             Self::IdleLimit => "idle-limit",
             Self::MadeRoom => "made-room",
+            Self::Resized => "resized",
             Self::NotKept => "not-kept",
             Self::ServerAsked => "server-asked",
             Self::PeerClosed => "peer-closed",

@@ -60,6 +60,10 @@ impl Admission {
     }
 
     pub(super) fn free(&self) -> usize {
+        self.below_the_cap().min(self.allowance.free())
+    }
+
+    pub(super) fn below_the_cap(&self) -> usize {
         self.limits.max_connections.saturating_sub(self.sockets.len())
     }
 

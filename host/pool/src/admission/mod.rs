@@ -15,8 +15,10 @@
 //! served in the order of their arrival. At the cap the least recently used idle connection makes room. A dial belongs
 //! to nobody: whoever is first in line when it ends gets it.
 
+mod allowance;
 mod books;
 mod queue;
+mod resize;
 mod settle;
 mod socket;
 
@@ -26,6 +28,7 @@ mod properties;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -33,6 +36,7 @@ use tokio::time::Instant;
 use crate::origin::Origin;
 use crate::reason::CloseReason;
 
+pub(crate) use allowance::Allowance;
 pub(crate) use queue::Need;
 use queue::Queue;
 pub(crate) use socket::Protocol;
@@ -112,6 +116,10 @@ pub(crate) struct Counts {
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: Limits,
+    /// What all pools may open together.
+    allowance: Arc<Allowance>,
+    /// Whether a dial was held back by the allowance alone.
+    starving: bool,
     open: bool,
     clock: Moment,
     sockets: HashMap<ConnectionId, Socket>,
@@ -127,9 +135,11 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, allowance: Arc<Allowance>) -> Self {
         Self {
             limits,
+            allowance,
+            starving: false,
             open: true,
             clock: 0,
             sockets: HashMap::new(),
@@ -162,6 +172,25 @@ impl Admission {
 
     pub fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Whether callers wait for a socket that other pools have.
+    pub fn is_starving(&self) -> bool {
+        self.starving
+    }
+
+    /// There may be more sockets to be had from the allowance.
+    pub fn go_on(&mut self, now: Instant) {
+        self.settle(None, now);
+    }
+
+    /// Closes the least recently used idle connection, for another pool's sake. Returns whether there was one.
+    pub fn close_one_idle(&mut self) -> bool {
+        let Some((_, id)) = self.idle.first_key_value() else {
+            return false;
+        };
+        self.close(*id, CloseReason::MadeRoom);
+        true
     }
 
     /// The present point in the order of events, for [`Need::OpenedAfter`].

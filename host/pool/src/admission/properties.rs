@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use std::sync::Arc;
+
 use super::*;
 
 const MAX_CONNECTIONS: usize = 4;
@@ -13,16 +15,30 @@ const STREAMS: usize = 3;
 /// Something that happens. Numbers choose among whatever there is at that moment.
 #[derive(Clone, Debug)]
 enum Event {
-    Ask { origin: usize, fresh: bool },
+    Ask {
+        origin: usize,
+        fresh: bool,
+    },
     GoAway(usize),
     Overdue(usize),
-    DialEnds { which: usize, well: bool },
+    DialEnds {
+        which: usize,
+        well: bool,
+    },
     Release(usize),
     Lose(usize),
     PeerCloses(usize),
     SocketGone(usize),
-    Streams { which: usize, streams: usize },
+    Streams {
+        which: usize,
+        streams: usize,
+    },
     Doubt(usize),
+    /// Another pool takes a socket of those that all have between them, or gives one back.
+    Elsewhere {
+        takes: bool,
+    },
+    Resize(usize),
     Trust(usize),
     Wait(u64),
 }
@@ -40,6 +56,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (any::<usize>(), 0..5usize).prop_map(|(which, streams)| Event::Streams { which, streams }),
         1 => any::<usize>().prop_map(Event::Doubt),
         1 => any::<usize>().prop_map(Event::Trust),
+        1 => any::<bool>().prop_map(|takes| Event::Elsewhere { takes }),
+        1 => (1..=MAX_CONNECTIONS).prop_map(Event::Resize),
         1 => (0..7u64).prop_map(Event::Wait),
     ]
 }
@@ -47,6 +65,9 @@ fn event() -> impl Strategy<Value = Event> {
 /// The world outside of admission: what the events and the decisions make of it.
 struct World {
     admission: Admission,
+    allowance: Arc<Allowance>,
+    /// Sockets that other pools have.
+    elsewhere: usize,
     origins: Vec<Origin>,
     now: Instant,
     waiting: BTreeMap<WaiterId, (usize, Need)>,
@@ -71,9 +92,13 @@ impl World {
             http2: true,
             http2_prior_knowledge: false,
         };
+        // One more than the cap: the allowance binds as soon as other pools have some of it.
+        let allowance = Allowance::new(MAX_CONNECTIONS + 1);
         let origins = ["http://one", "https://two", "https://three"];
         Self {
-            admission: Admission::new(limits),
+            admission: Admission::new(limits, allowance.clone()),
+            allowance,
+            elsewhere: 0,
             origins: origins
                 .iter()
                 .map(|uri| Origin::of(&uri.parse().unwrap()).unwrap())
@@ -119,12 +144,14 @@ impl World {
             Event::PeerCloses(which) => {
                 if let Some(id) = nth(self.open.keys(), which) {
                     self.open.remove(&id);
+                    self.allowance.give_back();
                     assert_eq!(self.admission.closed(id, self.now), None);
                 }
             }
             Event::SocketGone(which) => {
                 if let Some(id) = nth(self.closing.iter(), which) {
                     self.closing.remove(&id);
+                    self.allowance.give_back();
                     assert_eq!(self.admission.closed(id, self.now), None);
                 }
             }
@@ -151,12 +178,29 @@ impl World {
                     self.admission.trust(id, self.now);
                 }
             }
+            Event::Elsewhere { takes: true } => self.elsewhere += usize::from(self.allowance.take()),
+            Event::Elsewhere { takes: false } => self.give_back_elsewhere(),
+            Event::Resize(max_connections) => {
+                let limits = Limits {
+                    max_connections,
+                    ..self.admission.limits.clone()
+                };
+                self.admission.resize(limits, self.now);
+            }
             Event::Wait(seconds) => {
                 self.now += Duration::from_secs(seconds);
                 self.admission.expire(self.now);
             }
         }
         self.follow();
+    }
+
+    fn give_back_elsewhere(&mut self) {
+        if self.elsewhere > 0 {
+            self.elsewhere -= 1;
+            self.allowance.give_back();
+            self.admission.go_on(self.now);
+        }
     }
 
     fn ask(&mut self, origin: usize, fresh: bool) {
@@ -246,6 +290,10 @@ impl World {
                     let dials = self.dialling.values().filter(|of| **of == origin).count();
                     let waiting = self.waiting.values().filter(|of| of.0 == origin).count();
                     assert!(dials <= waiting, "no more dials than callers");
+                    assert!(
+                        self.admission.counts().sockets <= self.admission.limits.max_connections,
+                        "the cap in force holds"
+                    );
                 }
                 Decision::Close { connection, .. } => {
                     let requests = self
@@ -280,21 +328,27 @@ impl World {
         assert_eq!((counts.idle, counts.active), (idle.len(), self.open.len() - idle.len()));
         assert!(idle.len() <= MAX_IDLE);
         for (origin, need) in self.waiting.values() {
-            let mut living = self
-                .open
-                .iter()
-                .filter(|(id, _)| !self.retired.contains(id) && !self.doubted.contains(id));
+            let mut living = self.open.iter().filter(|(id, _)| {
+                let resized = self.admission.sockets[*id].retiring.is_some();
+                !resized && !self.retired.contains(id) && !self.doubted.contains(id)
+            });
             let fits = living.any(|(_, open)| open.0 == *origin && open.2 < open.1);
             assert!(*need != Need::Any || !fits, "nobody waits while a connection fits");
         }
         if !self.waiting.is_empty() && self.dialling.is_empty() && self.closing.is_empty() {
-            assert_eq!(self.open.len(), MAX_CONNECTIONS, "who waits, waits for a permit");
+            let capped = self.open.len() >= self.admission.limits.max_connections;
+            assert!(capped || self.allowance.free() == 0, "who waits, waits for a permit");
+            assert_eq!(self.admission.is_starving(), !capped, "and it is known whose");
             assert!(idle.is_empty(), "and no idle connection holds one");
         }
     }
 
     /// Everything that is under way ends well.
     fn come_to_rest(&mut self) {
+        while self.elsewhere > 0 {
+            self.happen(Event::Elsewhere { takes: false });
+            self.check();
+        }
         while !self.doubted.is_empty() {
             self.happen(Event::Trust(0));
             self.check();

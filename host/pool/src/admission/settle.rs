@@ -18,6 +18,7 @@ impl Admission {
         }
         // Before new dials are made: a caller whose deadline has passed waits for the dial it had, not for another.
         self.give_up_overdue();
+        self.shrink();
         self.dial_while_permitted();
         self.make_room();
         if let Some(origin) = origin {
@@ -75,13 +76,18 @@ impl Admission {
     }
 
     fn dial_while_permitted(&mut self) {
-        while self.open && self.free() > 0 {
+        self.starving = false;
+        while self.open && self.below_the_cap() > 0 {
             let first = self
                 .queues
                 .iter()
                 .filter_map(|(origin, queue)| Some((queue.first_uncovered()?, origin)))
                 .min_by_key(|f| f.0);
             let Some((waiter, origin)) = first else { return };
+            if !self.allowance.take() {
+                self.starving = true;
+                return;
+            }
             let origin = origin.clone();
             let connection = ConnectionId(self.tick());
             let queue = self.queue(&origin);

@@ -56,7 +56,7 @@ impl Core {
             }
             Err(Refusal::LineFull) => Err(SendError::TooManyWaiters {
                 origin: origin.clone(),
-                limit: self.settings.config.max_waiters,
+                limit: self.settings().config.max_waiters,
             }),
             Err(Refusal::Closed) => Err(self.closed_error()),
         })
@@ -66,7 +66,7 @@ impl Core {
         SendError::PoolTimeout {
             origin: waiter.origin.clone(),
             waited: Instant::now().saturating_duration_since(waiter.deadlines.started),
-            limit: self.settings.config.max_connections.get(),
+            limit: self.settings().config.max_connections.get(),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Core;
 use crate::admission::{ConnectionId, Protocol};
+use crate::ceiling::Ceiling;
 use crate::meter::Meter;
 use crate::origin::Origin;
 use crate::outgoing::OutgoingBody;
@@ -146,19 +147,26 @@ impl Control {
 pub(crate) struct Permit {
     core: Weak<Core>,
     control: Arc<Control>,
+    ceiling: Arc<Ceiling>,
 }
 
 impl Permit {
-    pub fn new(core: Weak<Core>, control: Arc<Control>) -> Arc<Self> {
-        Arc::new(Self { core, control })
+    pub fn new(core: &Arc<Core>, control: Arc<Control>) -> Arc<Self> {
+        Arc::new(Self {
+            core: Arc::downgrade(core),
+            control,
+            ceiling: core.ceiling.clone(),
+        })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.control.advance(Stage::Gone);
+        self.ceiling.allowance.give_back();
         if let Some(core) = self.core.upgrade() {
             core.socket_gone(&self.control);
         }
+        self.ceiling.feed();
     }
 }

@@ -14,11 +14,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, WaiterId};
+use crate::ceiling::Ceiling;
+use crate::config::PoolConfig;
 use crate::connect::{Connector, Sender, Tls};
 use crate::error::SendError;
 use crate::meter::Meter;
@@ -36,8 +39,9 @@ pub(crate) use lease::Lease;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub name: Arc<str>,
-    pub settings: PoolSettings,
+    settings: ArcSwap<PoolSettings>,
     pub stats: Arc<Stats>,
+    pub ceiling: Arc<Ceiling>,
     /// Told whenever a request ends or a socket closes.
     pub ebbed: Notify,
     connector: Connector,
@@ -75,17 +79,8 @@ enum Effect {
 }
 
 impl Core {
-    pub fn new(name: &str, settings: PoolSettings, tls: Tls) -> Arc<Self> {
+    pub fn new(name: &str, settings: PoolSettings, tls: Tls, ceiling: Arc<Ceiling>) -> Arc<Self> {
         let config = &settings.config;
-        let limits = Limits {
-            max_connections: config.max_connections.get(),
-            max_idle: config.max_keepalive_connections,
-            max_waiters: config.max_waiters,
-            keepalive_expiry: config.keepalive_expiry,
-            keeps: config.enabled,
-            http2: config.enable_http2,
-            http2_prior_knowledge: config.http2_prior_knowledge,
-        };
         let connector = Connector {
             tls,
             address_filter: settings.address_filter.clone(),
@@ -94,25 +89,54 @@ impl Core {
             max_header_bytes: config.max_response_header_bytes,
         };
         let state = State {
-            admission: Admission::new(limits),
+            admission: Admission::new(Limits::of(config), ceiling.allowance.clone()),
             connections: HashMap::new(),
             waiters: HashMap::new(),
         };
-        Arc::new(Self {
+        let core = Arc::new(Self {
             name: name.into(),
             stats: Arc::new(Stats::new()),
+            ceiling,
             ebbed: Notify::new(),
             connector,
             state: Mutex::new(state),
             runtime: OnceLock::new(),
             stirred: Arc::new(Notify::new()),
-            settings,
-        })
+            settings: ArcSwap::from_pointee(settings),
+        });
+        core.ceiling.enter(Arc::downgrade(&core));
+        core
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Guard<Arc<PoolSettings>> {
+        self.settings.load()
+    }
+
+    /// Goes by other limits and deadlines from here on.
+    pub fn resize(self: &Arc<Self>, settings: PoolSettings) {
+        let limits = Limits::of(&settings.config);
+        self.settings.store(Arc::new(settings));
+        self.transact(|state, _| state.admission.resize(limits, Instant::now()));
+        // What lies idle may have less time from now on.
+        self.stirred.notify_one();
+    }
+
+    /// Closes an idle connection for another pool's sake. Returns whether there was one.
+    pub fn close_one_idle(self: &Arc<Self>) -> bool {
+        // Its own want, if it has one, is known already: to tell it again from here would be a circle.
+        self.change(|state, _| state.admission.close_one_idle()).0
+    }
+
+    /// There may be more sockets to be had.
+    pub fn go_on(self: &Arc<Self>) {
+        self.transact(|state, _| state.admission.go_on(Instant::now()));
     }
 
     pub fn snapshot(&self) -> PoolStats {
         let counts = self.lock().admission.counts();
-        self.stats.snapshot(counts, self.settings.config.max_connections.get())
+        self.stats
+            .snapshot(counts, self.settings().config.max_connections.get())
     }
 
     pub fn is_open(&self) -> bool {
@@ -170,7 +194,7 @@ impl Core {
         tracing::debug!(pool = %self.name, origin = %control.origin, connection = control.id.0, protocol = ?control.protocol(), ?took, "connection opened");
         let now = Instant::now();
         let retire_at = self
-            .settings
+            .settings()
             .config
             .max_connection_age
             .map(|age| later(now, jittered(age, control.id)));
@@ -225,6 +249,9 @@ impl Core {
             spare
         });
         drop(spare);
+        if self.ceiling.is_wanted() {
+            self.close_one_idle();
+        }
     }
 
     /// A connection comes back to be closed, or has ended by itself.
@@ -294,15 +321,25 @@ impl Core {
 
     /// Changes the state, then carries out what follows from it.
     fn transact<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut Vec<Effect>) -> R) -> R {
+        let (result, starving) = self.change(change);
+        if starving {
+            self.ceiling.starves(self);
+        }
+        result
+    }
+
+    /// As [`Self::transact`]; tells as well whether the pool waits for a socket that others have.
+    fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut Vec<Effect>) -> R) -> (R, bool) {
         let mut effects = Vec::new();
-        let (result, first_idle) = {
+        let (result, first_idle, starving) = {
             let mut state = self.lock();
             let idle_before = state.admission.counts().idle;
             let result = change(&mut state, &mut effects);
             for decision in state.admission.take_decisions() {
                 effects.extend(self.prepare(&mut state, decision));
             }
-            (result, idle_before == 0 && state.admission.counts().idle > 0)
+            let first_idle = idle_before == 0 && state.admission.counts().idle > 0;
+            (result, first_idle, state.admission.is_starving())
         };
         if first_idle {
             self.stirred.notify_one();
@@ -310,7 +347,7 @@ impl Core {
         for effect in effects {
             self.carry_out(effect);
         }
-        result
+        (result, starving)
     }
 
     fn prepare(self: &Arc<Self>, state: &mut State, decision: Decision) -> Option<Effect> {
@@ -326,7 +363,7 @@ impl Core {
             Decision::Dial { connection, waiter } => {
                 let origin = state.admission.origin(connection)?.clone();
                 let limit = state.waiters.get(&waiter).map(|waiter| waiter.deadlines.connect);
-                let limit = limit.unwrap_or(self.settings.config.connect_timeout);
+                let limit = limit.unwrap_or_else(|| self.settings().config.connect_timeout);
                 let meter = Meter::new(self.stats.clone(), Instant::now());
                 let (control, returned) = Control::new(connection, origin, meter);
                 state.connections.insert(
@@ -336,7 +373,7 @@ impl Core {
                         sender: None,
                     },
                 );
-                let permit = Permit::new(Arc::downgrade(self), control.clone());
+                let permit = Permit::new(self, control.clone());
                 Some(Effect::Dial(control, permit, returned, limit))
             }
             Decision::Close { connection, reason } => {
@@ -404,6 +441,20 @@ impl State {
             None => return None,
         };
         Some(Lease::new(core.clone(), connection.control.clone(), sender, reused))
+    }
+}
+
+impl Limits {
+    fn of(config: &PoolConfig) -> Self {
+        Self {
+            max_connections: config.max_connections.get(),
+            max_idle: config.max_keepalive_connections,
+            max_waiters: config.max_waiters,
+            keepalive_expiry: config.keepalive_expiry,
+            keeps: config.enabled,
+            http2: config.enable_http2,
+            http2_prior_knowledge: config.http2_prior_knowledge,
+        }
     }
 }
 

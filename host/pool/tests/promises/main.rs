@@ -11,5 +11,6 @@ mod http2;
 mod lending;
 mod peers;
 mod replaying;
+mod sharing;
 mod silence;
 mod tls_peers;

@@ -3,6 +3,7 @@
 mod dialling;
 mod keeping;
 mod line;
+mod resizing;
 
 use super::*;
 
@@ -34,7 +35,7 @@ struct Desk {
 impl Desk {
     fn new(limits: Limits) -> Self {
         Self {
-            admission: Admission::new(limits),
+            admission: Admission::new(limits, Allowance::new(usize::MAX)),
             here: origin("http://a"),
             now: Instant::now(),
         }

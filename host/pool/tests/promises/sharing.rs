@@ -1,0 +1,108 @@
+//! What pools of one manager share: the ceiling on sockets; and limits that change while a pool is at work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use weir_pool::{PoolConfig, PoolError};
+
+use crate::peers::*;
+
+#[tokio::test]
+async fn all_pools_together_stay_under_the_ceiling_and_nobody_starves() {
+    let peer = Peer::answering().await;
+    let manager = manager().with_max_sockets(3);
+    let pools: Vec<_> = (0..4)
+        .map(|number| manager.pool(&format!("pool {number}"), config(3).into()).unwrap())
+        .collect();
+    let uri = peer.uri("/");
+    let calls = (0..200).map(|number| fetch(&pools[number % 4], &uri));
+    for outcome in futures::future::join_all(calls).await {
+        outcome.unwrap();
+    }
+    assert!(peer.seen.most() <= 3, "{} at once", peer.seen.most());
+    for pool in &pools {
+        until(pool, at_rest).await;
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_another_pool_makes_room() {
+    let peer = Peer::answering().await;
+    let manager = manager().with_max_sockets(1);
+    let one = manager.pool("one", config(3).into()).unwrap();
+    let two = manager.pool("two", config(3).into()).unwrap();
+    fetch(&one, &peer.uri("/")).await.unwrap();
+    fetch(&two, &peer.uri("/")).await.unwrap();
+    assert_eq!(one.stats().connections_closed["made-room"], 1);
+    assert_eq!(peer.seen.most(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_pool_gives_its_sockets_back_to_the_others() {
+    let peer = Peer::answering().await;
+    let manager = manager().with_max_sockets(1);
+    let one = manager.pool("one", config(3).into()).unwrap();
+    fetch(&one, &peer.uri("/")).await.unwrap();
+    manager.close("one", Duration::ZERO).await;
+    drop(one);
+    let two = manager.pool("two", config(3).into()).unwrap();
+    fetch(&two, &peer.uri("/")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_is_resized_while_its_requests_go_on() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = gate.clone();
+    let peer = Peer::following(move |mut connection, _| {
+        let gate = opened.clone();
+        async move {
+            while connection.request().await?.is_some() {
+                gate.acquire().await.unwrap().forget();
+                connection.write(OK).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let manager = manager();
+    let pool = manager.pool("pool", config(4).into()).unwrap();
+    let uri = peer.uri("/");
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let (pool, uri) = (pool.clone(), uri.clone());
+            tokio::spawn(async move { fetch(&pool, &uri).await })
+        })
+        .collect();
+    until(&pool, |stats| (stats.active, stats.waiting) == (4, 6)).await;
+    manager.resize("pool", config(6)).unwrap();
+    until(&pool, |stats| (stats.active, stats.waiting) == (6, 4)).await;
+    manager.resize("pool", config(2)).unwrap();
+    gate.add_permits(10);
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), "ok");
+    }
+    let stats = until(&pool, at_rest).await;
+    assert_eq!((stats.max_connections, stats.connections_closed["resized"]), (2, 4));
+    assert_eq!((stats.idle, peer.seen.open()), (2, 2));
+    assert_eq!(pool.config(), config(2));
+    // The name goes with the settings in force.
+    assert!(manager.pool("pool", config(2).into()).is_ok());
+}
+
+#[test]
+fn what_connections_have_agreed_on_is_not_changed_under_them() {
+    let manager = manager();
+    manager.pool("pool", config(4).into()).unwrap();
+    let other = PoolConfig {
+        enable_http2: false,
+        enabled: false,
+        ..config(5)
+    };
+    let error = manager.resize("pool", other).unwrap_err();
+    assert!(matches!(&error, PoolError::SettingsDiffer { differing, .. } if *differing == ["enabled", "enable_http2"]));
+    assert!(matches!(
+        manager.resize("pond", config(1)),
+        Err(PoolError::Unknown { .. })
+    ));
+}
