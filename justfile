@@ -45,11 +45,25 @@ python-clients:
         target/python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && \
         cp tests/python/requirements.txt target/python/; }
 
+# Measures the pool beside other clients and puts the figures into benches/README.md. Wants a machine with nothing else to do.
+[positional-arguments]
+bench *options: bench-python
+    cargo build --locked --release --manifest-path benches/Cargo.toml
+    benches/target/release/weir-benches run --python benches/target/python/bin/python3 --readme benches/README.md --json benches/target/figures.json "$@"
+
+[private]
+bench-python:
+    @cmp -s benches/python/requirements.txt benches/target/python/requirements.txt || { \
+        python3 -m venv benches/target/python && \
+        benches/target/python/bin/pip install --quiet --disable-pip-version-check -r benches/python/requirements.txt && \
+        cp benches/python/requirements.txt benches/target/python/; }
+
 # Formatting, clippy, documentation, and what the dependency tree may hold. Warnings are errors.
 lint: build-guests cargo-deny
     cargo fmt --all --check
     cd guest-providers && cargo fmt --all --check
     cd tests/fixtures && cargo fmt --all --check
+    cd benches && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
     RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
@@ -69,6 +83,7 @@ fmt:
     cargo fmt --all
     cd guest-providers && cargo fmt --all
     cd tests/fixtures && cargo fmt --all
+    cd benches && cargo fmt --all
 
 # Installs the program into Cargo's folder, optimised.
 install: build-guests

@@ -1,0 +1,41 @@
+//! weir-pool beside raw hyper, hyper-util's legacy client, reqwest and httpx.
+//!
+//! Every client and the server is a process of its own, held to one core. `run` starts them in turn and writes the
+//! figures into `README.md`.
+
+mod client;
+mod contender;
+mod figures;
+mod machine;
+mod process;
+mod readme;
+mod run;
+mod scenario;
+mod server;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Measures every scenario and prints the figures.
+    Run(run::Options),
+    /// One client under one load; tells of it in JSON. `run` starts these.
+    Client(client::Load),
+    /// The server; tells of itself in JSON for every line on its standard input. `run` starts it.
+    Server(server::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().role {
+        Role::Run(options) => run::run(&options),
+        Role::Client(load) => client::run(&load),
+        Role::Server(options) => server::run(&options),
+    }
+}

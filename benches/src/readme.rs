@@ -1,0 +1,94 @@
+//! The part of `README.md` that is made from figures.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::figures::Figures;
+
+const BEGIN: &str = "<!-- figures: made by `just bench` -->\n";
+const END: &str = "<!-- end of figures -->\n";
+
+pub fn replace_figures(file: &Path, machine: &str, all: &[Figures]) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let (before, rest) = text.split_once(BEGIN).context("no place for figures")?;
+    let (_, after) = rest.split_once(END).context("the place for figures has no end")?;
+    let mut made = format!("\n{machine}\n## Targets\n\n{}", targets(all));
+    for figures in all {
+        write!(made, "\n## {}\n\n{}\n", figures.scenario.name, figures.markdown())?;
+    }
+    Ok(std::fs::write(file, format!("{before}{BEGIN}{made}\n{END}{after}"))?)
+}
+
+/// What weir-pool is meant to reach, and what it did in this run.
+fn targets(all: &[Figures]) -> String {
+    let of = |name: &str| all.iter().find(|figures| figures.scenario.name == name);
+    let cpu = |name, client| of(name)?.cpu(client);
+    let rate = |name, client| of(name)?.rate(client);
+    let difference = || Some(cpu("HTTP/1.1, 32 in flight", "weir-pool")? - cpu("HTTP/1.1, 32 in flight", "hyper")?);
+    let at_128 = || Some(cpu("HTTP/1.1, 128 in flight", "weir-pool")? - cpu("HTTP/1.1, 128 in flight", "hyper-util")?);
+    let crowded = || {
+        let alone = rate("HTTP/1.1, 100 in flight, cap 100", "weir-pool")?;
+        Some(100.0 * rate("HTTP/1.1, 1,000 in flight, cap 100", "weir-pool")? / alone)
+    };
+    let http2 = |name| Some(rate(name, "weir-pool")? / rate(name, "hyper-util")?);
+    let httpx = || Some(cpu("HTTP/1.1, 32 in flight", "httpx")? / cpu("HTTP/1.1, 32 in flight", "weir-pool")?);
+
+    let mut text = String::from("| | target | measured |\n|---|---|---|\n");
+    let mut row = |what: &str, target: &str, unit: &str, measured: Option<f64>, reached: fn(f64) -> bool| {
+        let measured = measured.map_or_else(
+            || "not measured".to_owned(),
+            |value| {
+                format!(
+                    "{value:.2}{unit}{}",
+                    if reached(value) { "" } else { ", **not reached**" }
+                )
+            },
+        );
+        let _ = writeln!(text, "| {what} | {target} | {measured} |");
+    };
+    row(
+        "HTTP/1.1, 32 in flight: CPU a request above raw hyper's",
+        "at most 2 µs",
+        " µs",
+        difference(),
+        |value| value <= 2.0,
+    );
+    row(
+        "HTTP/1.1, 128 in flight: CPU a request above hyper-util's",
+        "at most 0 µs",
+        " µs",
+        at_128(),
+        |value| value <= 0.0,
+    );
+    row(
+        "HTTP/1.1, 1,000 in flight over a cap of 100: throughput of that at 100",
+        "at least 90 %",
+        " %",
+        crowded(),
+        |value| value >= 90.0,
+    );
+    row(
+        "HTTP/2, 1,000 in flight, 5 ms a request: throughput over hyper-util's",
+        "at least 1.3 times",
+        " times",
+        http2("HTTP/2 over TLS, 1,000 in flight, 5 ms a request"),
+        |value| value >= 1.3,
+    );
+    row(
+        "HTTP/2, 1,000 in flight, answered at once: throughput over hyper-util's",
+        "at least 1.3 times",
+        " times",
+        http2("HTTP/2 over TLS, 1,000 in flight"),
+        |value| value >= 1.3,
+    );
+    row(
+        "HTTP/1.1, 32 in flight: httpx's CPU a request over ours",
+        "at least 100 times",
+        " times",
+        httpx(),
+        |value| value >= 100.0,
+    );
+    text
+}

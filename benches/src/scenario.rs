@@ -1,0 +1,127 @@
+//! What is measured, and whom with.
+
+use serde::Serialize;
+
+/// The streams a connection may have at once, by the server's settings.
+pub const STREAMS: usize = 100;
+
+/// One load, the same for every client that it names.
+#[derive(Clone, Copy, Serialize)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub protocol: Protocol,
+    pub post: bool,
+    pub in_flight: usize,
+    /// The cap of the clients that have one; the idle connections kept, for all.
+    pub connections: usize,
+    /// What the server takes over a request, in milliseconds.
+    pub delay: u64,
+    pub clients: &'static [&'static str],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Protocol {
+    Http1,
+    Http1Tls,
+    Http2Tls,
+}
+
+const ALL: &[&str] = &["hyper", "weir-pool", "hyper-util", "reqwest", "httpx"];
+/// Without httpx, whose time for a request grows with the callers until nothing is left of the run.
+const COMPILED: &[&str] = &["hyper", "weir-pool", "hyper-util", "reqwest"];
+
+const HTTP1: Scenario = Scenario {
+    name: "",
+    protocol: Protocol::Http1,
+    post: true,
+    in_flight: 32,
+    connections: 32,
+    delay: 0,
+    clients: ALL,
+};
+
+const HTTP2: Scenario = Scenario {
+    protocol: Protocol::Http2Tls,
+    in_flight: 1_000,
+    connections: 100,
+    clients: COMPILED,
+    ..HTTP1
+};
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "HTTP/1.1, 1 in flight",
+        in_flight: 1,
+        connections: 1,
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/1.1, 32 in flight",
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/1.1, 32 in flight, GET",
+        post: false,
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/1.1, 128 in flight",
+        in_flight: 128,
+        connections: 128,
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/1.1, 1,000 in flight",
+        in_flight: 1_000,
+        connections: 1_000,
+        clients: COMPILED,
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/1.1, 100 in flight, cap 100",
+        in_flight: 100,
+        connections: 100,
+        clients: &["weir-pool"],
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/1.1, 1,000 in flight, cap 100",
+        in_flight: 1_000,
+        connections: 100,
+        clients: &["weir-pool"],
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/1.1 over TLS, 32 in flight",
+        protocol: Protocol::Http1Tls,
+        ..HTTP1
+    },
+    Scenario {
+        name: "HTTP/2 over TLS, 32 in flight",
+        in_flight: 32,
+        clients: ALL,
+        ..HTTP2
+    },
+    Scenario {
+        name: "HTTP/2 over TLS, 1,000 in flight",
+        ..HTTP2
+    },
+    Scenario {
+        name: "HTTP/2 over TLS, 1,000 in flight, 5 ms a request",
+        delay: 5,
+        ..HTTP2
+    },
+];
+
+impl Protocol {
+    pub fn is_http2(self) -> bool {
+        self == Self::Http2Tls
+    }
+
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Http1 => "http",
+            Self::Http1Tls | Self::Http2Tls => "https",
+        }
+    }
+}
