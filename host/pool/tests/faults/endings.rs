@@ -1,0 +1,127 @@
+//! Connections that end: as a request arrives, in the middle of an answer, at every byte of it.
+
+use std::io;
+
+use weir_pool::ResetPoint;
+
+use crate::line::Line;
+use crate::rig::{Rig, broken_off};
+use crate::way::Way;
+
+/// How a server lets go of a connection.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// With a FIN; under TLS, after saying so.
+    Finish,
+    /// With a FIN and, under TLS, no word.
+    Unannounced,
+    Reset,
+    /// With a FIN, while it goes on reading.
+    HalfClose,
+}
+
+const ENDS: [End; 4] = [End::Finish, End::Unannounced, End::Reset, End::HalfClose];
+
+impl End {
+    async fn befalls(self, mut line: Line) -> io::Result<()> {
+        match self {
+            Self::Finish => line.finish().await,
+            Self::Unannounced => {
+                drop(line);
+                Ok(())
+            }
+            Self::Reset => line.reset(),
+            Self::HalfClose => {
+                line.finish().await?;
+                line.listen().await
+            }
+        }
+    }
+}
+
+async fn a_fresh_connection_that_ends_as_the_request_arrives_fails_it_once(way: Way) {
+    for end in ENDS {
+        let rig = Rig::new(way, move |mut line| async move {
+            line.asked().await?;
+            end.befalls(line).await
+        })
+        .await;
+        let error = rig.get().await.unwrap_err();
+        assert_eq!(broken_off(&error), (ResetPoint::BeforeResponse, true), "{end:?}");
+        let stats = rig.is_sound().await;
+        assert_eq!((stats.replays, stats.connections_opened), (0, 1), "{end:?}");
+    }
+}
+
+async fn a_kept_connection_that_ends_as_the_request_arrives_fails_only_what_must_not_be_sent_twice(way: Way) {
+    for end in ENDS {
+        for idempotent in [true, false] {
+            let rig = Rig::new(way, move |mut line| async move {
+                if let Some(asked) = line.asked().await? {
+                    line.reply(&asked).await?;
+                }
+                line.asked().await?;
+                end.befalls(line).await
+            })
+            .await;
+            rig.get().await.unwrap();
+            if idempotent {
+                rig.get().await.unwrap();
+            } else {
+                let error = rig.post("once").await.unwrap_err();
+                assert_eq!(broken_off(&error), (ResetPoint::BeforeResponse, true), "{end:?}");
+            }
+            let stats = rig.is_sound().await;
+            assert_eq!(stats.replays, u64::from(idempotent), "{end:?}");
+        }
+    }
+}
+
+async fn an_answer_cut_at_any_byte_is_told_from_a_whole_one(way: Way) {
+    for end in ENDS {
+        let mut at = 0;
+        loop {
+            let rig = Rig::new(way, move |mut line| async move {
+                let asked = line.asked().await?.unwrap();
+                let (answer, _) = line.answer(asked.stream, b"an answer");
+                line.write(&answer[..at]).await?;
+                end.befalls(line).await
+            })
+            .await;
+            let outcome = rig.get().await;
+            let (whole, head) = lengths(way);
+            match outcome {
+                Ok(body) => assert_eq!((at, &body[..]), (whole, &b"an answer"[..]), "{end:?}"),
+                Err(error) => {
+                    let (when, maybe_processed) = broken_off(&error);
+                    let expected = match at {
+                        0 => ResetPoint::BeforeResponse,
+                        at if at >= head => ResetPoint::InBody,
+                        // Frames of other streams may be what has arrived.
+                        _ if way.http2 => ResetPoint::BeforeResponse,
+                        _ => ResetPoint::InHead,
+                    };
+                    assert_eq!((when, maybe_processed), (expected, true), "{end:?} after {at} bytes of {whole}");
+                    assert!(at < whole, "{end:?}");
+                }
+            }
+            assert_eq!(rig.is_sound().await.replays, 0);
+            if at == whole {
+                break;
+            }
+            at += 1;
+        }
+    }
+}
+
+/// How long the answer of the test above is, and its head.
+fn lengths(way: Way) -> (usize, usize) {
+    let (answer, head) = crate::line::answer(way.http2, 1, b"an answer");
+    (answer.len(), head)
+}
+
+over_every_way!(
+    a_fresh_connection_that_ends_as_the_request_arrives_fails_it_once,
+    a_kept_connection_that_ends_as_the_request_arrives_fails_only_what_must_not_be_sent_twice,
+    an_answer_cut_at_any_byte_is_told_from_a_whole_one,
+);
