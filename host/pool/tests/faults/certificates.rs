@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
@@ -24,8 +24,13 @@ pub struct Authority {
 
 impl Authority {
     pub fn new() -> Self {
+        Self::named("the authority")
+    }
+
+    fn named(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
@@ -36,7 +41,7 @@ impl Authority {
     /// A server at 127.0.0.1 that presents itself like this and speaks this protocol.
     pub fn acceptor(&self, identity: Identity, protocol: &[u8]) -> TlsAcceptor {
         if identity == Identity::OfAnUnknownIssuer {
-            return Self::new().acceptor(Identity::Good, protocol);
+            return Self::named("another").acceptor(Identity::Good, protocol);
         }
         let name = if identity == Identity::OfAnotherName { "elsewhere.test" } else { "127.0.0.1" };
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();

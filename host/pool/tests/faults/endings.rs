@@ -4,7 +4,7 @@ use std::io;
 
 use weir_pool::ResetPoint;
 
-use crate::line::Line;
+use crate::line::{Line, answer};
 use crate::rig::{Rig, broken_off};
 use crate::way::Way;
 
@@ -78,46 +78,41 @@ async fn a_kept_connection_that_ends_as_the_request_arrives_fails_only_what_must
 }
 
 async fn an_answer_cut_at_any_byte_is_told_from_a_whole_one(way: Way) {
+    const BODY: &[u8] = b"an answer";
+    let (answer, head) = answer(way.http2, 1, BODY);
+    let whole = answer.len();
     for end in ENDS {
-        let mut at = 0;
-        loop {
-            let rig = Rig::new(way, move |mut line| async move {
-                let asked = line.asked().await?.unwrap();
-                let (answer, _) = line.answer(asked.stream, b"an answer");
-                line.write(&answer[..at]).await?;
-                end.befalls(line).await
-            })
-            .await;
-            let outcome = rig.get().await;
-            let (whole, head) = lengths(way);
-            match outcome {
-                Ok(body) => assert_eq!((at, &body[..]), (whole, &b"an answer"[..]), "{end:?}"),
-                Err(error) => {
-                    let (when, maybe_processed) = broken_off(&error);
-                    let expected = match at {
-                        0 => ResetPoint::BeforeResponse,
-                        at if at >= head => ResetPoint::InBody,
-                        // Frames of other streams may be what has arrived.
-                        _ if way.http2 => ResetPoint::BeforeResponse,
-                        _ => ResetPoint::InHead,
-                    };
-                    assert_eq!((when, maybe_processed), (expected, true), "{end:?} after {at} bytes of {whole}");
-                    assert!(at < whole, "{end:?}");
+        // Each connection cuts its answer one byte later than the one before.
+        let answer = answer.clone();
+        let rig = Rig::following(way, way.config(4), move |mut line| {
+            let answer = answer.clone();
+            async move {
+                match answer.get(..line.number) {
+                    None => line.echo().await,
+                    Some(cut) => {
+                        line.asked().await?;
+                        line.write(cut).await?;
+                        end.befalls(line).await
+                    }
                 }
             }
-            assert_eq!(rig.is_sound().await.replays, 0);
-            if at == whole {
-                break;
-            }
-            at += 1;
+        })
+        .await;
+        for at in 0..whole {
+            let error = rig.get().await.unwrap_err();
+            let expected = match at {
+                0 => ResetPoint::BeforeResponse,
+                at if at >= head => ResetPoint::InBody,
+                // What has arrived may be frames of other streams.
+                _ if way.http2 => ResetPoint::BeforeResponse,
+                _ => ResetPoint::InHead,
+            };
+            assert_eq!(broken_off(&error), (expected, true), "{end:?} after {at} bytes of {whole}");
+            assert_eq!(rig.agrees().await.idle, 0);
         }
+        assert_eq!(rig.get().await.unwrap(), BODY);
+        assert_eq!(rig.is_sound().await.replays, 0);
     }
-}
-
-/// How long the answer of the test above is, and its head.
-fn lengths(way: Way) -> (usize, usize) {
-    let (answer, head) = crate::line::answer(way.http2, 1, b"an answer");
-    (answer.len(), head)
 }
 
 over_every_way!(

@@ -235,6 +235,14 @@ impl Line {
         answer(self.http2, stream, body)
     }
 
+    /// A part of a body.
+    pub fn piece(&self, stream: u32, bytes: &[u8]) -> Vec<u8> {
+        match self.http2 {
+            true => data(stream, bytes, 0),
+            false => bytes.to_vec(),
+        }
+    }
+
     /// Answers every request with its own body, as a good server does, until the other side ends the connection.
     pub async fn echo(mut self) -> io::Result<()> {
         while let Some(asked) = self.asked().await? {

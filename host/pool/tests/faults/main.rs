@@ -10,9 +10,12 @@ mod way;
 mod certificates;
 mod endings;
 mod frames;
+mod lengths;
 mod line;
 #[path = "../promises/peers.rs"]
 #[allow(dead_code)] // Its peers serve the other tests; the caller's shorthands serve both.
 mod peers;
 mod rig;
+mod silences;
 mod sockets;
+mod tls;

@@ -131,7 +131,8 @@ impl Rig {
         stats
     }
 
-    async fn agrees(&self) -> PoolStats {
+    /// At rest, the pool, the operating system and the peer agree on what is open.
+    pub async fn agrees(&self) -> PoolStats {
         until(&self.pool, at_rest).await;
         eventually(|| {
             let kept = self.pool.stats().idle;

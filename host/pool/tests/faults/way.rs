@@ -47,6 +47,11 @@ macro_rules! over_http2 {
     ($($name:ident),+ $(,)?) => { $(over_ways!($name: http2_under_tls HTTP2_TLS);)+ };
 }
 
+/// As [`over_every_way`], for what is particular to TLS.
+macro_rules! over_tls {
+    ($($name:ident),+ $(,)?) => { $(over_ways!($name: http1 HTTP1_TLS, http2 HTTP2_TLS);)+ };
+}
+
 macro_rules! over_ways {
     ($name:ident: $($test:ident $way:ident),+) => {
         mod $name {
