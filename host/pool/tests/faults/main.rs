@@ -7,9 +7,12 @@
 #[macro_use]
 mod way;
 
+mod broken_frames;
 mod certificates;
+mod early_answers;
 mod endings;
 mod frames;
+mod goodbyes;
 mod lengths;
 mod line;
 #[path = "../promises/peers.rs"]
@@ -18,4 +21,5 @@ mod peers;
 mod rig;
 mod silences;
 mod sockets;
+mod streams;
 mod tls;
