@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 #![cfg(target_os = "linux")]
 
+mod far_away;
 mod haproxy;
 mod nghttpd;
 mod nginx;
+mod proxies;
 #[path = "../servers/mod.rs"]
 mod servers;
 

@@ -9,6 +9,8 @@ pub mod load;
 pub mod nghttpd;
 pub mod nginx;
 pub mod process;
+pub mod proxies;
+pub mod relay;
 pub mod rest;
 pub mod sockets;
 
