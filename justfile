@@ -32,10 +32,14 @@ build: build-guests
 demo: build
     tests/demo.sh
 
-# The whole test suite. Needs Python 3 for the official clients.
-test: build build-fixtures python-clients
+# The whole test suite. Needs Python 3 for the official clients, and root to install the servers of `just peers`.
+test: build build-fixtures python-clients peers
     cargo test --locked --workspace
     cd guest-providers && cargo native-test --locked --workspace
+
+# Installs the servers and proxies the pool is proved against, or says which are missing.
+peers:
+    tests/install-peers.sh
 
 # Puts the providers' official Python clients into a folder of their own.
 [private]

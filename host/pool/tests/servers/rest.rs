@@ -1,0 +1,63 @@
+//! What must hold of a pool once its callers are served, and once it is closed.
+
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use weir_pool::{Pool, PoolConfig, PoolManager, PoolStats};
+
+use super::sockets;
+
+/// How many looks, one every 10 ms, a state is waited for: 10 s.
+const LOOKS: usize = 1_000;
+
+/// A pool of its own manager, and the port that all its requests go to.
+pub struct Subject {
+    pub manager: PoolManager,
+    pub pool: Pool,
+    pub port: u16,
+}
+
+impl Subject {
+    /// A pool that trusts `roots`, for requests to the server at `port`.
+    pub fn new(roots: RootCertStore, config: PoolConfig, port: u16) -> Self {
+        let manager = PoolManager::with_roots(roots).unwrap();
+        Self {
+            pool: manager.pool("subject", config.into()).unwrap(),
+            manager,
+            port,
+        }
+    }
+
+    /// Waits until nothing is under way, nobody waits, and the pool's count of sockets is that of the descriptors and
+    /// that of the server.
+    pub async fn at_rest(&self, server: impl Fn() -> usize) -> PoolStats {
+        let mut seen = None;
+        for _ in 0..LOOKS {
+            let stats = self.pool.stats();
+            let busy = [
+                stats.in_flight,
+                stats.active,
+                stats.connecting,
+                stats.closing,
+                stats.waiting,
+            ];
+            let counts = (stats.idle, sockets::held_to(self.port), server());
+            if busy == [0; 5] && counts.0 == counts.1 && counts.1 == counts.2 {
+                return stats;
+            }
+            seen = Some((counts, stats));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("sockets as the pool, the system and the server count them: {seen:#?}");
+    }
+
+    /// Closes the pool and shows that nothing is left of it: no descriptor here, no connection at the server.
+    pub async fn close(self, server: impl Fn() -> usize) {
+        let report = self.manager.close_all(Duration::from_secs(5)).await;
+        assert_eq!((report.pools, report.cut_off), (1, 0));
+        let stats = self.at_rest(server).await;
+        assert_eq!((stats.idle, stats.waiting), (0, 0));
+        let closed: u64 = stats.connections_closed.values().sum();
+        assert_eq!(closed, stats.connections_opened, "{:?}", stats.connections_closed);
+    }
+}
