@@ -115,11 +115,15 @@ impl ResponseBody {
         else {
             return;
         };
+        let unfinished = self.incoming.as_ref().is_some_and(Incoming::is_uploading);
         if lease.protocol() == Protocol::Http2 && !progress.is_complete() {
             // The answer came before the request was taken: its stream is reset before its place is free for another.
             self.incoming = None;
         }
         match keeping {
+            // The peer has not said that it wants no more of the request (RFC 9113, section 8.1), and it may have stopped
+            // reading: whoever comes next would wait behind that.
+            Keeping::Kept(_) if unfinished => lease.retire(CloseReason::RequestUnfinished),
             Keeping::Kept(keep_alive) => lease.finish(keep_alive),
             Keeping::Closed => lease.retire(CloseReason::ServerAsked),
         }

@@ -16,6 +16,13 @@ pub(crate) enum Incoming {
     Http2(Http2Body),
 }
 
+impl Incoming {
+    /// Whether the peer still awaits a part of the request, as far as is known. Over HTTP/1.1 the connection sees to it.
+    pub fn is_uploading(&self) -> bool {
+        matches!(self, Self::Http2(body) if body.is_uploading())
+    }
+}
+
 impl Body for Incoming {
     type Data = Bytes;
     type Error = TransportError;

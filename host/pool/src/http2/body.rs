@@ -34,6 +34,13 @@ impl Http2Body {
     }
 }
 
+impl Http2Body {
+    /// Whether the peer still awaits a part of the request.
+    pub fn is_uploading(&self) -> bool {
+        self.upload.is_some()
+    }
+}
+
 impl Body for Http2Body {
     type Data = Bytes;
     type Error = h2::Error;

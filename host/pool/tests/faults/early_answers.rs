@@ -38,7 +38,9 @@ async fn a_refusal_of_64_megabytes_is_heard_though_the_server_closes_before_it_h
         if line.number >= RUNS {
             return line.echo().await;
         }
-        let Some(stream) = line.head().await? else { return Ok(()) };
+        let Some(stream) = line.head().await? else {
+            return Ok(());
+        };
         line.write(&refusal(way, stream)).await?;
         if way.http2 {
             line.write(&reset(stream, NO_ERROR)).await?;
@@ -63,7 +65,9 @@ async fn a_refusal_of_64_megabytes_is_heard_though_the_server_closes_before_it_h
 async fn a_stream_that_is_answered_and_reset_leaves_its_connection_usable(way: Way) {
     let rig = Rig::new(way, move |mut line| async move {
         for _ in 0..RUNS {
-            let Some(stream) = line.head().await? else { return Ok(()) };
+            let Some(stream) = line.head().await? else {
+                return Ok(());
+            };
             line.write(&refusal(way, stream)).await?;
             line.write(&reset(stream, NO_ERROR)).await?;
         }
@@ -79,7 +83,9 @@ async fn a_stream_that_is_answered_and_reset_leaves_its_connection_usable(way: W
 
 async fn an_answer_to_a_request_that_is_never_read_does_not_strand_the_connection(way: Way) {
     let rig = Rig::new(way, move |mut line| async move {
-        let Some(stream) = line.head().await? else { return Ok(()) };
+        let Some(stream) = line.head().await? else {
+            return Ok(());
+        };
         line.write(&refusal(way, stream)).await?;
         holds(line).await
     })
@@ -100,7 +106,9 @@ async fn holds(line: Line) -> std::io::Result<()> {
 async fn an_answer_may_overtake_its_request(way: Way) {
     let rig = Rig::new(way, move |mut line| async move {
         for _ in 0..5 {
-            let Some(stream) = line.head().await? else { return Ok(()) };
+            let Some(stream) = line.head().await? else {
+                return Ok(());
+            };
             line.write(&refusal(way, stream)).await?;
             line.asked().await?;
         }

@@ -96,7 +96,13 @@ impl Rig {
                 });
             }
         });
-        Self { way, address, seen, manager, pool }
+        Self {
+            way,
+            address,
+            seen,
+            manager,
+            pool,
+        }
     }
 
     pub fn uri(&self, path: &str) -> String {
@@ -155,7 +161,9 @@ impl Rig {
 #[track_caller]
 pub fn broken_off(error: &SendError) -> (ResetPoint, bool) {
     match error {
-        SendError::ConnectionReset { when, maybe_processed, .. } => (*when, *maybe_processed),
+        SendError::ConnectionReset {
+            when, maybe_processed, ..
+        } => (*when, *maybe_processed),
         other => panic!("{other:?}"),
     }
 }

@@ -12,7 +12,9 @@ use crate::way::Way;
 
 async fn a_refused_stream_is_sent_again_whatever_its_method(way: Way) {
     let rig = Rig::new(way, |mut line| async move {
-        let Some(asked) = line.asked().await? else { return Ok(()) };
+        let Some(asked) = line.asked().await? else {
+            return Ok(());
+        };
         line.write(&reset(asked.stream, REFUSED_STREAM)).await?;
         line.echo().await
     })
@@ -25,7 +27,9 @@ async fn a_stream_refused_again_and_again_is_an_error_that_says_nothing_was_done
     const CONNECTIONS: usize = 2;
     let rig = Rig::following(way, way.config(4), |mut line| async move {
         if line.number < CONNECTIONS {
-            let Some(asked) = line.asked().await? else { return Ok(()) };
+            let Some(asked) = line.asked().await? else {
+                return Ok(());
+            };
             line.write(&reset(asked.stream, REFUSED_STREAM)).await?;
         }
         line.echo().await
@@ -42,7 +46,9 @@ async fn a_stream_reset_with_any_other_code_is_not_sent_again_and_the_connection
     for code in (0..=0x0d).chain([0x1234]).filter(|code| *code != REFUSED_STREAM) {
         for in_body in [false, true] {
             let rig = Rig::new(way, move |mut line| async move {
-                let Some(asked) = line.asked().await? else { return Ok(()) };
+                let Some(asked) = line.asked().await? else {
+                    return Ok(());
+                };
                 if in_body {
                     let (answer, head) = line.answer(asked.stream, b"only begun");
                     line.write(&answer[..head]).await?;
@@ -58,7 +64,11 @@ async fn a_stream_reset_with_any_other_code_is_not_sent_again_and_the_connection
                 assert!(
                     matches!(
                         error,
-                        SendError::Protocol { .. } | SendError::ConnectionReset { when: ResetPoint::InBody, .. }
+                        SendError::Protocol { .. }
+                            | SendError::ConnectionReset {
+                                when: ResetPoint::InBody,
+                                ..
+                            }
                     ),
                     "{code}: {error:?}"
                 );
@@ -84,7 +94,9 @@ async fn a_limit_lowered_while_streams_are_in_use_does_not_deadlock(way: Way) {
                 line.greet(&[(MAX_STREAMS, 100)]).await?;
                 let mut all = Vec::new();
                 while all.len() < BEFORE {
-                    let Some(asked) = line.asked().await? else { return Ok(()) };
+                    let Some(asked) = line.asked().await? else {
+                        return Ok(());
+                    };
                     all.push(asked);
                 }
                 line.write(&settings(&[(MAX_STREAMS, limit)])).await?;
@@ -112,7 +124,11 @@ async fn a_limit_lowered_while_streams_are_in_use_does_not_deadlock(way: Way) {
             assert_eq!(answer.unwrap(), format!("before {number}"));
         }
         for (number, answer) in after.into_iter().enumerate() {
-            assert_eq!(answer.unwrap(), format!("after {number}"), "limit {limit} of {max_connections}");
+            assert_eq!(
+                answer.unwrap(),
+                format!("after {number}"),
+                "limit {limit} of {max_connections}"
+            );
         }
         rig.is_sound().await;
     }
