@@ -31,7 +31,7 @@ fn refusal(way: Way, stream: u32) -> Vec<u8> {
 }
 
 async fn refused(rig: &Rig, body: &Bytes) {
-    let request = post(&rig.uri("/"), body.clone());
+    let request = post(&rig.uri(), body.clone());
     let response = rig.pool.send(request, SendOptions::default()).await.unwrap();
     assert_eq!(response.status(), 400);
     assert_eq!(text(response).await.unwrap(), "too much");

@@ -18,6 +18,7 @@ mod line;
 #[path = "../promises/peers.rs"]
 #[allow(dead_code)] // Its peers serve the other tests; the caller's shorthands serve both.
 mod peers;
+mod race;
 mod rig;
 mod silences;
 mod sockets;

@@ -157,6 +157,7 @@ async fn a_limit_of_none_is_waited_for_no_longer_than_the_pools_deadline(way: Wa
         Err(error) => assert!(error.is_unprocessed() || error.timeout().is_some(), "{error:?}"),
     }
     tokio::time::resume();
+    rig.agrees().await;
 }
 
 over_http2!(
