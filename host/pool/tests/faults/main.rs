@@ -15,6 +15,7 @@ mod frames;
 mod goodbyes;
 mod lengths;
 mod line;
+mod order;
 #[path = "../promises/peers.rs"]
 #[allow(dead_code)] // Its peers serve the other tests; the caller's shorthands serve both.
 mod peers;
@@ -22,5 +23,6 @@ mod race;
 mod rig;
 mod silences;
 mod sockets;
+mod storm;
 mod streams;
 mod tls;
