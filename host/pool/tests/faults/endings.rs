@@ -1,46 +1,13 @@
 //! Connections that end: as a request arrives, in the middle of an answer, at every byte of it.
 
-use std::io;
-
 use weir_pool::ResetPoint;
 
-use crate::line::{Line, answer};
+use crate::line::{End, answer};
 use crate::rig::{Rig, broken_off};
 use crate::way::Way;
 
-/// How a server lets go of a connection.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    /// With a FIN; under TLS, after saying so.
-    Finish,
-    /// With a FIN and, under TLS, no word.
-    Unannounced,
-    Reset,
-    /// With a FIN, while it goes on reading.
-    HalfClose,
-}
-
-const ENDS: [End; 4] = [End::Finish, End::Unannounced, End::Reset, End::HalfClose];
-
-impl End {
-    async fn befalls(self, mut line: Line) -> io::Result<()> {
-        match self {
-            Self::Finish => line.finish().await,
-            Self::Unannounced => {
-                drop(line);
-                Ok(())
-            }
-            Self::Reset => line.reset(),
-            Self::HalfClose => {
-                line.finish().await?;
-                line.listen().await
-            }
-        }
-    }
-}
-
 async fn a_fresh_connection_that_ends_as_the_request_arrives_fails_it_once(way: Way) {
-    for end in ENDS {
+    for end in End::ALL {
         let rig = Rig::new(way, move |mut line| async move {
             line.asked().await?;
             end.befalls(line).await
@@ -54,7 +21,7 @@ async fn a_fresh_connection_that_ends_as_the_request_arrives_fails_it_once(way: 
 }
 
 async fn a_kept_connection_that_ends_as_the_request_arrives_fails_only_what_must_not_be_sent_twice(way: Way) {
-    for end in ENDS {
+    for end in End::ALL {
         for idempotent in [true, false] {
             let rig = Rig::new(way, move |mut line| async move {
                 if let Some(asked) = line.asked().await? {
@@ -81,7 +48,7 @@ async fn an_answer_cut_at_any_byte_is_told_from_a_whole_one(way: Way) {
     const BODY: &[u8] = b"an answer";
     let (answer, head) = answer(way.http2, 1, BODY);
     let whole = answer.len();
-    for end in ENDS {
+    for end in End::ALL {
         // Each connection cuts its answer one byte later than the one before.
         let answer = answer.clone();
         let rig = Rig::following(way, way.config(4), move |mut line| {

@@ -35,7 +35,6 @@ enum Arrival {
     /// The head of a request; its body may still be on its way.
     Head(u32),
     Whole(Asked),
-    Reset(u32),
 }
 
 pub struct Line {
@@ -106,11 +105,18 @@ impl Line {
         Ok(None)
     }
 
-    /// The next stream that the other side resets.
-    pub async fn reset_stream(&mut self) -> io::Result<Option<u32>> {
-        while let Some(arrival) = self.arrival().await? {
-            if let Arrival::Reset(stream) = arrival {
-                return Ok(Some(stream));
+    /// The first `length` bytes of the next request's body, the rest left where it is. The only request under way.
+    pub async fn beginning(&mut self, length: usize) -> io::Result<Option<Vec<u8>>> {
+        if self.head().await?.is_none() {
+            return Ok(None);
+        }
+        if !self.http2 {
+            let there = self.has(length).await?;
+            return Ok(there.then(|| self.buffer[..length].to_vec()));
+        }
+        while let Some((kind, _, _, payload)) = self.frame().await? {
+            if kind == DATA {
+                return Ok(Some(payload[..length].to_vec()));
             }
         }
         Ok(None)
@@ -177,10 +183,7 @@ impl Line {
                         return Ok(Some(Arrival::Whole(Asked { stream, body })));
                     }
                 }
-                RST_STREAM => {
-                    self.arriving.remove(&stream);
-                    return Ok(Some(Arrival::Reset(stream)));
-                }
+                RST_STREAM => drop(self.arriving.remove(&stream)),
                 SETTINGS if flags & ACK == 0 => self.write(&frame(SETTINGS, ACK, 0, &[])).await?,
                 PING if flags & ACK == 0 => self.write(&frame(PING, ACK, 0, &payload)).await?,
                 GOAWAY => return Ok(None),
@@ -293,4 +296,32 @@ pub fn answer(http2: bool, stream: u32, body: &[u8]) -> (Vec<u8>, usize) {
     let in_head = answer.len();
     answer.extend(body);
     (answer, in_head)
+}
+
+/// How a server lets go of a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// With a FIN; under TLS, after saying so.
+    Finish,
+    /// With a FIN and, under TLS, no word.
+    Unannounced,
+    Reset,
+    /// With a FIN, while it goes on reading.
+    HalfClose,
+}
+
+impl End {
+    pub const ALL: [Self; 4] = [Self::Finish, Self::Unannounced, Self::Reset, Self::HalfClose];
+
+    pub async fn befalls(self, mut line: Line) -> io::Result<()> {
+        match self {
+            Self::Finish => line.finish().await,
+            Self::Unannounced => Ok(()),
+            Self::Reset => line.reset(),
+            Self::HalfClose => {
+                line.finish().await?;
+                line.listen().await
+            }
+        }
+    }
 }

@@ -15,11 +15,14 @@ mod frames;
 mod goodbyes;
 mod lengths;
 mod line;
+mod order;
 #[path = "../promises/peers.rs"]
 #[allow(dead_code)] // Its peers serve the other tests; the caller's shorthands serve both.
 mod peers;
+mod race;
 mod rig;
 mod silences;
 mod sockets;
+mod storm;
 mod streams;
 mod tls;

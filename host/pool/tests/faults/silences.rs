@@ -131,7 +131,7 @@ async fn a_handshake_that_stalls_runs_into_the_connect_timeout(way: Way) {
     for said in [&b""[..], &[22, 3, 3, 0, 100, 2]] {
         let authority = Authority::new();
         let good = authority.acceptor(Identity::Good, way.alpn());
-        let rig = Rig::accepting(way, way.config(4), &authority, move |tcp, number| {
+        let rig = Rig::accepting(way, authority, move |tcp, number| {
             let good = good.clone();
             async move { stalling(tcp, said, (number > 0).then_some(good), way).await }
         })

@@ -34,7 +34,7 @@ async fn a_certificate_that_does_not_hold_is_refused_before_anything_is_sent(way
             authority.acceptor(identity, way.alpn()),
             authority.acceptor(Identity::Good, way.alpn()),
         );
-        let rig = Rig::accepting(way, way.config(4), &authority, move |tcp, number| {
+        let rig = Rig::accepting(way, authority, move |tcp, number| {
             let acceptor = if number == 0 { bad.clone() } else { good.clone() };
             stalling_never(tcp, acceptor, way)
         })
@@ -62,7 +62,7 @@ async fn a_handshake_that_breaks_off_or_is_none_is_an_error_of_tls(way: Way) {
     for instead in [Instead::Close, Instead::Reset, Instead::ClearText] {
         let authority = Authority::new();
         let good = authority.acceptor(Identity::Good, way.alpn());
-        let rig = Rig::accepting(way, way.config(4), &authority, move |mut tcp, number| {
+        let rig = Rig::accepting(way, authority, move |mut tcp, number| {
             let good = good.clone();
             async move {
                 if number > 0 {
