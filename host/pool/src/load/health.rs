@@ -34,11 +34,11 @@ pub enum HealthReason {
         /// Failures since the last success.
         failures: u32,
     },
-    /// The breaker of an origin lets no request pass.
+    /// The breaker of an origin lets no request pass, or only one to see whether it is well again.
     BreakerOpen {
         /// Whose breaker it is.
         origin: Origin,
-        /// Whether every origin that the pool knows is in the same case.
+        /// Whether the breakers of all origins that the pool knows let none pass.
         everywhere: bool,
     },
     /// Callers wait while the pool has as many connections, or requests under way, as it may.

@@ -120,4 +120,76 @@ where
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests {
+    use super::*;
+    use crate::load::budget::BudgetConfig;
+    use crate::load::script::{Script, Step, get, post};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hedging(script: &Script, per_second: u32) -> Hedge<Script> {
+        let budget = BudgetConfig {
+            percent: 0,
+            per_second,
+            window: SECOND,
+        };
+        let layer = HedgeLayer {
+            config: HedgeConfig { after: SECOND },
+            budget: Arc::new(Budget::new(&budget)),
+            numbers: Arc::default(),
+        };
+        layer.layer(script.clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_request_is_sent_a_second_time_and_the_first_answer_wins() {
+        let script = Script::of([Step::Silent, Step::Answer(200)]);
+        let service = hedging(&script, 10);
+        let began = Instant::now();
+        assert_eq!(service.clone().oneshot(get()).await.unwrap().status(), 200);
+        assert_eq!((script.seen(), script.under_way()), (2, 0));
+        assert_eq!((began.elapsed(), service.layer.numbers.counted().hedges), (SECOND, 1));
+
+        let script = Script::of([Step::Slow(2 * SECOND, 200), Step::Silent]);
+        let answered = hedging(&script, 10).oneshot(get()).await;
+        assert_eq!(answered.unwrap().status(), 200);
+        assert_eq!((script.seen(), script.under_way()), (2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_answered_in_time_or_not_safe_is_sent_once() {
+        let quick = Script::of([Step::Slow(SECOND / 2, 200)]);
+        hedging(&quick, 10).oneshot(get()).await.unwrap();
+        let unsafe_one = Script::of([Step::Slow(5 * SECOND, 200)]);
+        hedging(&unsafe_one, 10).oneshot(post()).await.unwrap();
+        assert_eq!((quick.seen(), unsafe_one.seen()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_of_one_leaves_it_to_the_other() {
+        let script = Script::of([Step::Slow(5 * SECOND, 200), Step::Refuse]);
+        let answered = hedging(&script, 10).oneshot(get()).await;
+        assert_eq!((answered.unwrap().status().as_u16(), script.seen()), (200, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_budget_nothing_is_sent_twice() {
+        let script = Script::of([Step::Slow(5 * SECOND, 200)]);
+        let service = hedging(&script, 0);
+        service.clone().oneshot(get()).await.unwrap();
+        assert_eq!((script.seen(), service.layer.numbers.counted().hedges), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_has_no_connection_yet_is_not_sent_twice() {
+        // The delay runs from the moment at which the server can be blamed.
+        let waiting = tower::service_fn(|call: Call| async move {
+            sleep(10 * SECOND).await;
+            call.depart();
+            Ok::<_, SendError>(Response::new(()))
+        });
+        let layer = hedging(&Script::of([]), 10).layer;
+        layer.layer(waiting).oneshot(get()).await.unwrap();
+        assert_eq!(layer.numbers.counted().hedges, 0);
+    }
+}

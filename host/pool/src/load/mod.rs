@@ -231,9 +231,9 @@ impl Load {
         }
         if let Some(breakers) = &self.breakers {
             let states = breakers.states();
-            let everywhere = states.iter().all(|(_, state)| *state != BreakerState::Closed);
-            let open = states.into_iter().filter(|(_, state)| *state != BreakerState::Closed);
-            reasons.extend(open.map(|(origin, _)| HealthReason::BreakerOpen { origin, everywhere }));
+            let everywhere = states.iter().all(|(_, state)| *state == BreakerState::Open);
+            let shut = states.into_iter().filter(|(_, state)| *state != BreakerState::Closed);
+            reasons.extend(shut.map(|(origin, _)| HealthReason::BreakerOpen { origin, everywhere }));
         }
         if let Some(throttles) = &self.throttles {
             let held = throttles.held().into_iter();

@@ -14,8 +14,6 @@ use crate::options::later;
 
 /// A request that is made at intervals, for [`crate::Pool::health`] alone: it passes by every other layer and neither
 /// waits for nor feeds a breaker.
-///
-/// The defaults of the numbers are those of a Kubernetes probe, but for the interval's jitter, which it has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
     /// What is asked for, with GET. Any answer below 400 is a success.
@@ -29,7 +27,8 @@ pub struct ProbeConfig {
 }
 
 impl ProbeConfig {
-    /// A probe of `uri` every 10 s, given a second each time, that counts after 3 failures.
+    /// A probe of `uri` every 10 s, given a second each time, that counts after 3 failures: the numbers of a Kubernetes
+    /// probe.
     pub fn of(uri: Uri) -> Self {
         Self {
             uri,

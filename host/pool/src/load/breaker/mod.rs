@@ -86,8 +86,9 @@ impl Breakers {
 
     /// The state of every breaker there is.
     pub fn states(&self) -> Vec<(Origin, BreakerState)> {
+        let now = Instant::now();
         let all = self.origins.all().into_iter();
-        all.map(|(origin, breaker)| (origin, breaker.with(|machine| machine.state())))
+        all.map(|(origin, breaker)| (origin, breaker.with(|machine| machine.state(now))))
             .collect()
     }
 
@@ -108,13 +109,12 @@ impl Breakers {
 impl Breaker {
     fn with<R>(&self, act: impl FnOnce(&mut Machine) -> R) -> R {
         let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = machine.state();
+        let before = machine.epoch();
         let result = act(&mut machine);
-        let after = machine.state();
+        let (changed, state) = (machine.epoch() != before, machine.state(Instant::now()));
         drop(machine);
-        if before != after {
-            let (from, to) = (before.as_str(), after.as_str());
-            tracing::warn!(origin = %self.origin, from, to, "a breaker changed its state");
+        if changed {
+            tracing::warn!(origin = %self.origin, state = state.as_str(), "a breaker changed its state");
         }
         result
     }

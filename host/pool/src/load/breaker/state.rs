@@ -3,8 +3,8 @@
 //! | state | a request | leads to |
 //! |---|---|---|
 //! | closed | passes | open, after failures in a row or too high a rate of them |
-//! | open | is refused | probing, for the first request after its time |
-//! | probing | is refused, but for the one that probes | closed or open again, as the probe ends |
+//! | open | is refused | half-open, for the first request after its time |
+//! | half-open | is refused, but for the one that probes | closed or open again, as the probe ends |
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub enum BreakerState {
     /// Lets them pass.
     Closed,
     /// Lets one pass, to see whether the server is well again.
-    Probing,
+    HalfOpen,
     /// Refuses them.
     Open,
 }
@@ -46,7 +46,7 @@ impl BreakerState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
-            Self::Probing => "half-open",
+            Self::HalfOpen => "half-open",
             Self::Open => "open",
         }
     }
@@ -144,12 +144,19 @@ impl Machine {
         }
     }
 
-    pub fn state(&self) -> BreakerState {
+    /// What it would do with a request now.
+    pub fn state(&self, now: Instant) -> BreakerState {
         match self.state {
             State::Closed => BreakerState::Closed,
-            State::Open { .. } => BreakerState::Open,
-            State::Probing { .. } => BreakerState::Probing,
+            State::Open { until, .. } if now < until => BreakerState::Open,
+            // Without this, a pool that is not asked since it is unhealthy would stay so for ever.
+            State::Open { .. } | State::Probing { .. } => BreakerState::HalfOpen,
         }
+    }
+
+    /// The number of changes of state so far.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether forgetting the breaker would change nothing.
@@ -271,7 +278,7 @@ mod tests {
     #[test]
     fn it_opens_after_failures_in_a_row_and_says_when_to_come_back() {
         let (mut machine, now) = opened();
-        assert_eq!(machine.state(), BreakerState::Open);
+        assert_eq!(machine.state(now), BreakerState::Open);
         assert_eq!(machine.admit(now), Err(30 * SECOND));
         assert_eq!(machine.admit(now + 29 * SECOND), Err(SECOND));
     }
@@ -287,7 +294,7 @@ mod tests {
             // Long enough for the rate not to matter.
             machine.window = Window::new(SECOND, now);
         }
-        assert_eq!(machine.state(), BreakerState::Closed);
+        assert_eq!(machine.state(now), BreakerState::Closed);
     }
 
     #[test]
@@ -300,9 +307,9 @@ mod tests {
             see(&mut machine, Outcome::Failed, now);
             see(&mut machine, Outcome::Neutral, now);
         }
-        assert_eq!(machine.state(), BreakerState::Closed);
+        assert_eq!(machine.state(now), BreakerState::Closed);
         see(&mut machine, Outcome::Failed, now);
-        assert_eq!(machine.state(), BreakerState::Open);
+        assert_eq!(machine.state(now), BreakerState::Open);
     }
 
     #[test]
@@ -317,7 +324,7 @@ mod tests {
                 };
                 see(&mut machine, outcome, now);
             }
-            assert_eq!(machine.state(), expected, "{requests}");
+            assert_eq!(machine.state(now), expected, "{requests}");
         }
     }
 
@@ -336,7 +343,10 @@ mod tests {
         assert!(machine.is_at_rest(now));
         see(&mut machine, Outcome::Healthy, now);
         see(&mut machine, Outcome::Failed, now);
-        assert_eq!((machine.state(), machine.window.sums()), (BreakerState::Closed, (2, 1)));
+        assert_eq!(
+            (machine.state(now), machine.window.sums()),
+            (BreakerState::Closed, (2, 1))
+        );
     }
 
     #[test]
@@ -344,12 +354,12 @@ mod tests {
         let (mut machine, now) = opened();
         let now = now + 30 * SECOND;
         let probe = machine.admit(now).unwrap();
-        assert_eq!(machine.state(), BreakerState::Probing);
+        assert_eq!(machine.state(now), BreakerState::HalfOpen);
         assert_eq!(machine.admit(now), Err(WHILE_PROBING));
         machine.settle(&probe, Outcome::Healthy, now);
-        assert_eq!(machine.state(), BreakerState::Closed);
+        assert_eq!(machine.state(now), BreakerState::Closed);
         see(&mut machine, Outcome::Failed, now);
-        assert_eq!(machine.state(), BreakerState::Closed);
+        assert_eq!(machine.state(now), BreakerState::Closed);
     }
 
     #[test]
@@ -369,7 +379,7 @@ mod tests {
         let now = now + 30 * SECOND;
         see(&mut machine, Outcome::Neutral, now);
         see(&mut machine, Outcome::Healthy, now);
-        assert_eq!(machine.state(), BreakerState::Closed);
+        assert_eq!(machine.state(now), BreakerState::Closed);
     }
 
     #[test]
@@ -384,9 +394,9 @@ mod tests {
         machine.settle(&old[0], Outcome::Healthy, now);
         machine.settle(&old[1], Outcome::Failed, now);
         machine.settle(&old[2], Outcome::Neutral, now);
-        assert_eq!(machine.state(), BreakerState::Probing);
+        assert_eq!(machine.state(now), BreakerState::HalfOpen);
         machine.settle(&probe, Outcome::Healthy, now);
-        assert_eq!(machine.state(), BreakerState::Closed);
+        assert_eq!(machine.state(now), BreakerState::Closed);
     }
 
     proptest! {
@@ -415,7 +425,7 @@ mod tests {
                     (_, None) => {}
                 }
                 let probing = out.iter().filter(|pass| pass.probe && pass.epoch == machine.epoch).count();
-                prop_assert_eq!(probing, usize::from(machine.state() == BreakerState::Probing));
+                prop_assert_eq!(probing, usize::from(matches!(machine.state, State::Probing { .. })));
             }
             for pass in out {
                 machine.settle(&pass, Outcome::Neutral, now);

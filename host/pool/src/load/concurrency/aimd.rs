@@ -10,7 +10,10 @@ pub(crate) struct Aimd {
     floor: usize,
     ceiling: usize,
     limit: usize,
+    /// Successes of this round, which ends with as many as the limit.
     successes: usize,
+    /// Whether as many as the limit were under way in this round: one that is not reached has not been tried.
+    reached: bool,
     epoch: u64,
 }
 
@@ -22,6 +25,7 @@ impl Aimd {
             ceiling,
             limit: ceiling,
             successes: 0,
+            reached: false,
             epoch: 0,
         }
     }
@@ -39,16 +43,21 @@ impl Aimd {
         self.epoch
     }
 
-    /// A request of `epoch` went well while as many as `in_flight` were under way.
-    pub fn succeeded(&mut self, epoch: u64, in_flight: usize) {
-        // A limit that is not reached has not been tried.
-        if epoch != self.epoch || !self.is_lowered() || in_flight < self.limit {
+    /// A request has begun, and `in_flight` are under way with it.
+    pub fn began(&mut self, in_flight: usize) {
+        self.reached |= in_flight >= self.limit;
+    }
+
+    /// A request of `epoch` went well.
+    pub fn succeeded(&mut self, epoch: u64) {
+        if epoch != self.epoch || !self.is_lowered() {
             return;
         }
         self.successes += 1;
         if self.successes >= self.limit {
             self.successes = 0;
-            self.limit += 1;
+            self.limit += usize::from(self.reached);
+            self.reached = false;
         }
     }
 
@@ -59,6 +68,7 @@ impl Aimd {
         }
         self.epoch += 1;
         self.successes = 0;
+        self.reached = false;
         self.limit = (self.limit / 2).max(self.floor);
     }
 }
@@ -95,7 +105,8 @@ mod tests {
         aimd.overloaded(aimd.epoch());
         for expected in [4, 5, 6, 6] {
             for _ in 0..aimd.limit() {
-                aimd.succeeded(aimd.epoch(), aimd.limit());
+                aimd.began(aimd.limit());
+                aimd.succeeded(aimd.epoch());
             }
             assert_eq!(aimd.limit(), expected);
         }
@@ -106,7 +117,8 @@ mod tests {
         let mut aimd = Aimd::new(1, 8);
         aimd.overloaded(aimd.epoch());
         for _ in 0..100 {
-            aimd.succeeded(aimd.epoch(), 3);
+            aimd.began(3);
+            aimd.succeeded(aimd.epoch());
         }
         assert_eq!(aimd.limit(), 4);
     }

@@ -98,7 +98,11 @@ impl Limiter {
         };
         let mut state = self.lock();
         state.in_flight += 1;
-        let epoch = state.aimd.as_ref().map_or(0, Aimd::epoch);
+        let in_flight = state.in_flight;
+        let epoch = state.aimd.as_mut().map_or(0, |aimd| {
+            aimd.began(in_flight);
+            aimd.epoch()
+        });
         drop(state);
         Ok(Permit {
             limiter: self.clone(),
@@ -220,9 +224,8 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.limiter.lock();
-        let in_flight = state.in_flight;
         if let (true, Some(aimd)) = (self.succeeded, &mut state.aimd) {
-            aimd.succeeded(self.epoch, in_flight);
+            aimd.succeeded(self.epoch);
         }
         state.follow(&self.limiter.places);
         state.in_flight -= 1;
