@@ -15,6 +15,8 @@ use crate::core::Lease;
 use crate::error::{ResetPoint, SendError, TransportError};
 use crate::exchange::{Answer, Keeping};
 use crate::incoming::Incoming;
+use crate::load::call::Holding;
+use crate::load::concurrency::Permit;
 use crate::options::{Deadlines, later};
 use crate::origin::Origin;
 use crate::outgoing::Progress;
@@ -95,6 +97,11 @@ impl ResponseBody {
         };
         body.finish_if_ended();
         Ok(http::Response::from_parts(head, body))
+    }
+
+    /// What ends with the body; `None` if it has ended already.
+    pub(crate) fn record(&mut self) -> Option<&mut Record> {
+        self.held.as_mut().map(|held| &mut held.record)
     }
 
     fn finish_if_ended(&mut self) {
@@ -207,6 +214,14 @@ impl Held {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
+        }
+    }
+}
+
+impl Holding for ResponseBody {
+    fn hold(&mut self, permit: Permit) {
+        if let Some(record) = self.record() {
+            record.hold(permit);
         }
     }
 }

@@ -1,7 +1,11 @@
 //! What the operator decides about a pool: [`PoolConfig`] and its presets.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+use crate::load::LoadConfig;
+use crate::options::{CallerTimeouts, Timeouts};
 
 /// Sockets of one pool, dials in flight counted, when the operator names no number.
 const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = match NonZeroUsize::new(100) {
@@ -59,6 +63,15 @@ pub struct PoolConfig {
     pub max_response_bytes: u64,
     /// Largest response head accepted, in bytes.
     pub max_response_header_bytes: usize,
+    /// Most requests under way at once, their bodies included; over HTTP/2 that is not the number of connections. A
+    /// caller's wait for a place is a part of `pool_timeout`. `None` leaves it to the connections.
+    pub max_concurrent_requests: Option<NonZeroUsize>,
+    /// Deadlines of single operations ([`crate::SendOptions::operation`]) that differ from those above.
+    pub operations: BTreeMap<String, Timeouts>,
+    /// Whether a caller's own deadlines can be longer than these.
+    pub caller_timeouts: CallerTimeouts,
+    /// Retries, breakers and limits of rate; none by default.
+    pub load: LoadConfig,
 }
 
 impl Default for PoolConfig {
@@ -79,6 +92,10 @@ impl Default for PoolConfig {
             total_timeout: None,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
             max_response_header_bytes: DEFAULT_MAX_RESPONSE_HEADER_BYTES,
+            max_concurrent_requests: None,
+            operations: BTreeMap::new(),
+            caller_timeouts: CallerTimeouts::default(),
+            load: LoadConfig::default(),
         }
     }
 }
@@ -111,6 +128,19 @@ impl PoolConfig {
         "max_response_header_bytes",
     ];
 
+    /// Whether load control is to be made anew to go by the other configuration.
+    pub(crate) fn differs_in_load(&self, other: &Self) -> bool {
+        let parts = |config: &Self| {
+            (
+                config.max_concurrent_requests,
+                config.max_connections,
+                config.max_waiters,
+                config.load.clone(),
+            )
+        };
+        parts(self) != parts(other)
+    }
+
     /// The names of the settings in which two configurations differ.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         macro_rules! differing {
@@ -134,6 +164,10 @@ impl PoolConfig {
             total_timeout,
             max_response_bytes,
             max_response_header_bytes,
+            max_concurrent_requests,
+            operations,
+            caller_timeouts,
+            load,
         )
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))

@@ -20,14 +20,15 @@ pub enum SendError {
         /// What is wrong with it.
         reason: String,
     },
-    /// No connection became free in time. Ask less at once, or raise `max_connections` or `pool_timeout`.
-    #[error("no connection to {origin} became free within {waited:?} ({limit} connections at most)")]
+    /// No connection, or no place for one more request, became free in time. Ask less at once, or raise
+    /// `max_connections`, `max_concurrent_requests` or `pool_timeout`.
+    #[error("no connection to {origin} became free within {waited:?} ({limit} at most)")]
     PoolTimeout {
         /// Whom the request was for.
         origin: Origin,
         /// How long it waited.
         waited: Duration,
-        /// The pool's `max_connections`.
+        /// The pool's `max_connections`, or how many requests may be under way.
         limit: usize,
     },
     /// The line for a connection is full already.
@@ -37,6 +38,23 @@ pub enum SendError {
         origin: Origin,
         /// The pool's `max_waiters`.
         limit: usize,
+    },
+    /// The origin has failed so often that it is not asked for a while. Come back after `retry_after`.
+    #[error("{origin} has failed too often and is not asked for another {retry_after:?}")]
+    BreakerOpen {
+        /// Whom the request was for.
+        origin: Origin,
+        /// How long until somebody may ask it again.
+        retry_after: Duration,
+    },
+    /// The request would have had to wait too long for its turn. Come back after `retry_after`, send less, or raise the
+    /// quotas or the `max_wait` of [`crate::RateConfig`].
+    #[error("the quota of requests or tokens to {origin} is used up for another {retry_after:?}")]
+    RateLimited {
+        /// Whom the request was for.
+        origin: Origin,
+        /// How long it would have had to wait, as far as that is known.
+        retry_after: Duration,
     },
     /// The pool is closed or closing.
     #[error("the pool `{pool}` is closed")]
@@ -181,6 +199,8 @@ impl SendError {
             Self::InvalidRequest { .. }
             | Self::PoolTimeout { .. }
             | Self::TooManyWaiters { .. }
+            | Self::BreakerOpen { .. }
+            | Self::RateLimited { .. }
             | Self::Dns { .. }
             | Self::AddressDenied { .. }
             | Self::Connect { .. }

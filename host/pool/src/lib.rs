@@ -58,6 +58,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod attempt;
 mod body;
 mod ceiling;
 mod config;
@@ -68,6 +69,7 @@ mod exchange;
 mod histogram;
 mod http2;
 mod incoming;
+mod load;
 mod manager;
 mod meter;
 mod options;
@@ -85,8 +87,18 @@ pub use body::ResponseBody;
 pub use config::PoolConfig;
 pub use error::{ConnectStage, PoolError, ResetPoint, SendError, TlsError, TransportError};
 pub use histogram::{Histogram, HistogramSnapshot};
+pub use load::LoadConfig;
+pub use load::breaker::{BreakerConfig, BreakerState};
+pub use load::budget::BudgetConfig;
+pub use load::concurrency::AdaptiveConcurrency;
+pub use load::headers::{quota_exhausted_for, retry_after};
+pub use load::health::{Health, HealthReason, HealthStatus};
+pub use load::hedge::HedgeConfig;
+pub use load::probe::ProbeConfig;
+pub use load::rate::RateConfig;
+pub use load::retry::RetryConfig;
 pub use manager::{CloseReport, PoolManager};
-pub use options::{SendOptions, Timeouts};
+pub use options::{CallerTimeouts, SendOptions, Timeouts};
 pub use origin::Origin;
 pub use pool::Pool;
 pub use settings::{AddressFilter, PoolSettings};

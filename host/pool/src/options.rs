@@ -14,12 +14,15 @@ pub struct SendOptions {
     pub operation: Option<Arc<str>>,
     /// Marks a request of a non-idempotent method that may safely reach the server twice, such as an embedding.
     pub replay_safe: bool,
-    /// Deadlines that differ from the pool's.
+    /// Deadlines that differ from the pool's, within what it allows ([`PoolConfig::caller_timeouts`]).
     pub timeouts: Timeouts,
+    /// How many tokens the request will cost, as far as that can be told beforehand; it counts towards
+    /// [`crate::RateConfig::tokens_per_minute`].
+    pub tokens: u32,
 }
 
 /// Deadlines of one request; `None` means the pool's own.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the call of `send` until a connection is granted.
     pub pool: Option<Duration>,
@@ -35,9 +38,20 @@ pub struct Timeouts {
     pub total: Option<Duration>,
 }
 
-/// The deadlines in force for one request, the pool's own and the caller's put together.
+/// What a caller's own [`Timeouts`] are measured against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallerTimeouts {
+    /// They replace the operator's.
+    #[default]
+    Replace,
+    /// They can shorten the operator's and never lengthen them: for callers that are not trusted with the pool's time.
+    Shorten,
+}
+
+/// The deadlines in force for one request, the operator's and the caller's put together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
+    /// When the wait for a connection began: with the request, or with its latest attempt.
     pub started: Instant,
     pub pool: Duration,
     pub connect: Duration,
@@ -45,19 +59,35 @@ pub(crate) struct Deadlines {
     pub first_byte: Duration,
     pub read: Duration,
     pub total: Option<Duration>,
+    total_at: Option<Instant>,
 }
 
 impl Deadlines {
-    pub fn new(config: &PoolConfig, asked: &Timeouts, started: Instant) -> Self {
+    /// The caller's, else the operation's, else the pool's, within what the pool's policy allows.
+    pub fn new(config: &PoolConfig, options: &SendOptions, started: Instant) -> Self {
+        let operation = options.operation.as_deref();
+        let granted = operation.and_then(|name| config.operations.get(name));
+        let (granted, asked) = (granted.copied().unwrap_or_default(), &options.timeouts);
+        let policy = config.caller_timeouts;
+        let least = |asked: Option<Duration>, granted: Option<Duration>, own: Duration| {
+            policy.settle(asked, Some(granted.unwrap_or(own))).unwrap_or(own)
+        };
+        let total = policy.settle(asked.total, granted.total.or(config.total_timeout));
         Self {
             started,
-            pool: asked.pool.unwrap_or(config.pool_timeout),
-            connect: asked.connect.unwrap_or(config.connect_timeout),
-            write: asked.write.unwrap_or(config.write_timeout),
-            first_byte: asked.first_byte.unwrap_or(config.read_timeout),
-            read: asked.read.unwrap_or(config.read_timeout),
-            total: asked.total.or(config.total_timeout),
+            pool: least(asked.pool, granted.pool, config.pool_timeout),
+            connect: least(asked.connect, granted.connect, config.connect_timeout),
+            write: least(asked.write, granted.write, config.write_timeout),
+            first_byte: least(asked.first_byte, granted.first_byte, config.read_timeout),
+            read: least(asked.read, granted.read, config.read_timeout),
+            total,
+            total_at: total.map(|total| later(started, total)),
         }
+    }
+
+    /// Those of an attempt that begins now: it has the whole of `pool` to wait, and ends with the request.
+    pub fn restarted(self, now: Instant) -> Self {
+        Self { started: now, ..self }
     }
 
     /// When the caller stops waiting for a connection.
@@ -67,7 +97,16 @@ impl Deadlines {
 
     /// When the caller stops waiting altogether.
     pub fn total_at(&self) -> Option<Instant> {
-        self.total.map(|total| later(self.started, total))
+        self.total_at
+    }
+}
+
+impl CallerTimeouts {
+    fn settle(self, asked: Option<Duration>, granted: Option<Duration>) -> Option<Duration> {
+        match (self, asked, granted) {
+            (Self::Shorten, Some(asked), Some(granted)) => Some(asked.min(granted)),
+            (_, asked, granted) => asked.or(granted),
+        }
     }
 }
 
@@ -75,4 +114,77 @@ impl Deadlines {
 pub(crate) fn later(instant: Instant, duration: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     instant.checked_add(duration).unwrap_or_else(|| instant + NEVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
+    const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+    fn settled(policy: CallerTimeouts, wish: Option<Duration>) -> Deadlines {
+        let granted = Timeouts {
+            read: Some(Duration::from_secs(120)),
+            ..Timeouts::default()
+        };
+        let config = PoolConfig {
+            operations: BTreeMap::from([("embed".to_owned(), granted)]),
+            caller_timeouts: policy,
+            ..PoolConfig::default()
+        };
+        let options = SendOptions {
+            operation: Some("embed".into()),
+            timeouts: Timeouts {
+                pool: wish,
+                connect: wish,
+                write: wish,
+                first_byte: wish,
+                read: wish,
+                total: wish,
+            },
+            ..SendOptions::default()
+        };
+        Deadlines::new(&config, &options, Instant::now())
+    }
+
+    #[test]
+    fn an_operation_has_the_time_that_the_operator_gives_it() {
+        let deadlines = settled(CallerTimeouts::Replace, None);
+        assert_eq!((deadlines.read.as_secs(), deadlines.first_byte.as_secs()), (120, 60));
+        assert_eq!(deadlines.total_at(), None);
+    }
+
+    #[test]
+    fn a_caller_who_may_only_shorten_cannot_lengthen_any() {
+        let long = settled(CallerTimeouts::Shorten, HOUR);
+        assert_eq!((long.read.as_secs(), long.first_byte.as_secs()), (120, 60));
+        assert_eq!(
+            (long.pool.as_secs(), long.connect.as_secs(), long.write.as_secs()),
+            (5, 10, 10)
+        );
+        // Where the operator sets none, any is shorter.
+        assert_eq!(long.total, HOUR);
+        let short = settled(CallerTimeouts::Shorten, SECOND);
+        assert_eq!(
+            (short.read.as_secs(), short.pool.as_secs(), short.total),
+            (1, 1, SECOND)
+        );
+    }
+
+    #[test]
+    fn another_caller_can() {
+        let long = settled(CallerTimeouts::Replace, HOUR);
+        assert_eq!((Some(long.read), Some(long.pool)), (HOUR, HOUR));
+    }
+
+    #[test]
+    fn a_further_attempt_may_wait_again_and_ends_with_the_request() {
+        let first = settled(CallerTimeouts::Replace, HOUR);
+        let again = first.restarted(first.started + Duration::from_secs(9));
+        assert_eq!(again.pool_at(), first.pool_at() + Duration::from_secs(9));
+        assert_eq!(again.total_at(), first.total_at());
+    }
 }

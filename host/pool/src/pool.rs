@@ -3,24 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
-use crate::admission::Need;
+use crate::attempt::{Attempts, attempt};
 use crate::body::ResponseBody;
 use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
 use crate::connect::Tls;
 use crate::core::Core;
 use crate::error::SendError;
-use crate::exchange::{Answer, Failure, exchange};
+use crate::load::health::{Health, HealthReason};
+use crate::load::{Load, probe};
 use crate::options::{Deadlines, SendOptions};
 use crate::outgoing::Outgoing;
-use crate::record::Record;
+use crate::record::Entry;
 use crate::settings::PoolSettings;
 use crate::stats::PoolStats;
+
+/// The operation under which probes stand in the books.
+const PROBE: &str = "health-probe";
 
 /// How long closing a pool waits for its sockets to go after their requests were cut off.
 const LAST_SOCKETS: Duration = Duration::from_secs(1);
@@ -29,13 +36,19 @@ const LAST_SOCKETS: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Pool {
     core: Arc<Core>,
+    load: Arc<ArcSwapOption<Load>>,
 }
 
 impl Pool {
     pub(crate) fn new(name: &str, settings: PoolSettings, tls: Tls, ceiling: Arc<Ceiling>) -> Self {
-        Self {
-            core: Core::new(name, settings, tls, ceiling),
-        }
+        let core = Core::new(name, settings, tls, ceiling);
+        let load = Load::over(Attempts { core: core.clone() }, core.name.clone(), &core.settings().config, None);
+        let pool = Self {
+            core,
+            load: Arc::new(ArcSwapOption::new(load)),
+        };
+        pool.start_probe();
+        pool
     }
 
     /// The pool's name.
@@ -53,7 +66,16 @@ impl Pool {
     }
 
     pub(crate) fn resize(&self, settings: PoolSettings) {
+        let before = self.settings();
         self.core.resize(settings);
+        let config = &self.core.settings().config;
+        if before.config.differs_in_load(config) {
+            let (attempts, name) = (Attempts { core: self.core.clone() }, self.core.name.clone());
+            // Requests under way go on in the layers they have begun in.
+            let load = Load::over(attempts, name, config, self.load.load().as_deref());
+            self.load.store(load);
+            self.start_probe();
+        }
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -62,7 +84,29 @@ impl Pool {
 
     /// How the pool is doing. Takes its lock for as long as it takes to copy a few numbers.
     pub fn stats(&self) -> PoolStats {
-        self.core.snapshot()
+        let mut stats = self.core.snapshot();
+        if let Some(load) = &*self.load.load() {
+            load.add_to(&mut stats);
+        }
+        stats
+    }
+
+    /// What can be expected of the pool, and why: open breakers, exhaustion, a failing probe, a server that asked to be
+    /// left alone. Costs about as much as [`Self::stats`] and sends nothing.
+    pub fn health(&self) -> Health {
+        let mut reasons = Vec::new();
+        if !self.core.is_open() {
+            reasons.push(HealthReason::Closed);
+        }
+        let stats = self.core.snapshot();
+        let sockets = stats.active + stats.idle + stats.connecting + stats.closing;
+        if stats.waiting > 0 && sockets >= stats.max_connections {
+            reasons.push(HealthReason::Exhausted { waiting: stats.waiting });
+        }
+        if let Some(load) = &*self.load.load() {
+            load.complain(&mut reasons);
+        }
+        Health::of(reasons)
     }
 
     /// Sends a request and returns the head of its answer; the body holds the connection until it is read or dropped.
@@ -72,7 +116,8 @@ impl Pool {
     ///
     /// The request is sent once more, on a fresh connection, if a reused connection turns out to be dead before the
     /// answer begins and the server cannot have acted on the request, or may do so twice (an idempotent method, an
-    /// `Idempotency-Key` or [`SendOptions::replay_safe`]). No other failure is retried.
+    /// `Idempotency-Key` or [`SendOptions::replay_safe`]). No other failure is retried, unless [`crate::LoadConfig`]
+    /// says so; what else it asks for applies to every request as well.
     ///
     /// Dropping the future at any point is safe: the caller leaves the line, and a request under way is cut off.
     ///
@@ -85,12 +130,12 @@ impl Pool {
         options: SendOptions,
     ) -> Result<Response<ResponseBody>, SendError> {
         let started = Instant::now();
-        let record = Record::begin(self.core.clone(), options.operation.as_ref(), started);
-        let deadlines = Deadlines::new(&self.core.settings().config, &options.timeouts, started);
+        let entry = Entry::begin(self.core.clone(), options.operation.as_ref(), started);
+        let deadlines = Deadlines::new(&self.core.settings().config, &options, started);
         let outgoing = match Outgoing::new(request, options.replay_safe) {
             Ok(outgoing) => outgoing,
             Err(error) => {
-                record.fail(&error);
+                entry.fail(&error);
                 return Err(error);
             }
         };
@@ -100,73 +145,52 @@ impl Pool {
             origin = %outgoing.origin,
             operation = options.operation.as_deref(),
         );
-        match self.answer_in_time(&outgoing, &deadlines).instrument(span).await {
-            Ok(answer) => {
-                let limit = self.core.settings().config.max_response_bytes;
-                ResponseBody::new(answer, record, outgoing.origin, &deadlines, limit)
+        let answered = match self.load.load_full() {
+            None => attempt(&self.core, &outgoing, &deadlines, || {}).instrument(span).await,
+            Some(load) => {
+                self.start_probe();
+                load.send(outgoing, deadlines, options.tokens).instrument(span).await
+            }
+        };
+        match answered {
+            Ok(mut response) => {
+                match response.body_mut().record() {
+                    Some(record) => record.enter(entry),
+                    None => entry.succeed(response.status()),
+                }
+                Ok(response)
             }
             Err(error) => {
-                record.fail(&error);
+                entry.fail(&error);
                 Err(error)
             }
         }
-    }
-
-    async fn answer_in_time(&self, outgoing: &Outgoing, deadlines: &Deadlines) -> Result<Answer, SendError> {
-        let answer = self.answer(outgoing, deadlines);
-        match deadlines.total_at().zip(deadlines.total) {
-            None => answer.await,
-            Some((at, limit)) => timeout_at(at, answer).await.unwrap_or_else(|_| {
-                Err(SendError::TotalTimeout {
-                    origin: outgoing.origin.clone(),
-                    limit,
-                })
-            }),
-        }
-    }
-
-    async fn answer(&self, outgoing: &Outgoing, deadlines: &Deadlines) -> Result<Answer, SendError> {
-        let first = match self.attempt(outgoing, deadlines, Need::Any).await {
-            Ok(answer) => return Ok(answer),
-            Err(Failure { error, replay: false }) => return Err(error),
-            Err(Failure { error, replay: true }) => error,
-        };
-        tracing::debug!(error = %first, "sending the request once more on a fresh connection");
-        self.core.stats.replayed();
-        let fresh = self.core.need_fresh();
-        self.attempt(outgoing, deadlines, fresh).await.map_err(|second| {
-            // The second time may have failed before anything was sent: that says nothing of the first.
-            if second.error.is_unprocessed() && !first.is_unprocessed() {
-                first
-            } else {
-                second.error
-            }
-        })
-    }
-
-    async fn attempt(&self, outgoing: &Outgoing, deadlines: &Deadlines, need: Need) -> Result<Answer, Failure> {
-        let core = &self.core;
-        let asked = Instant::now();
-        let lease = core.acquire(&outgoing.origin, need, deadlines).await?;
-        core.stats.wait.record(Instant::now().saturating_duration_since(asked));
-        // A request counts once, however often it is sent.
-        if lease.is_reused() && need == Need::Any {
-            core.stats.reused();
-        }
-        exchange(core, lease, outgoing, deadlines).await
     }
 
     /// Stops admission, waits for the requests under way until `deadline`, then cuts off the rest. Returns how many
     /// ended by themselves and how many were cut off.
     pub(crate) async fn close(&self, deadline: Instant) -> (usize, usize) {
         let core = &self.core;
-        let turned_away = core.shut();
+        let in_line = self.load.load().as_ref().map_or(0, |load| load.close());
+        let turned_away = in_line + core.shut();
         let at_first = core.stats.in_flight().saturating_sub(turned_away);
         let _ = timeout_at(deadline, self.until(|| core.stats.in_flight() == 0)).await;
         let cut_off = core.stats.in_flight();
         core.sever_all();
         let _ = timeout_at(Instant::now() + LAST_SOCKETS, self.until(|| core.sockets() == 0)).await;
         (at_first.saturating_sub(cut_off), cut_off)
+    }
+
+    /// Starts the probe, if one is configured, it has not been started, and there is a runtime to run it.
+    fn start_probe(&self) {
+        let (Some(load), Ok(runtime)) = (self.load.load_full(), Handle::try_current()) else {
+            return;
+        };
+        load.start_probe(|config, findings, ending| {
+            let core = Arc::downgrade(&self.core);
+            let ask = move |uri| Some(is_well(core.upgrade()?, uri));
+            runtime.spawn(probe::run(config, findings, ending, ask));
+        });
     }
 
     async fn until(&self, reached: impl Fn() -> bool) {
@@ -177,6 +201,32 @@ impl Pool {
                 return;
             }
             ebbed.await;
+        }
+    }
+}
+
+/// Whether a GET is answered as it should be, past all load control.
+async fn is_well(core: Arc<Core>, uri: Uri) -> bool {
+    let started = Instant::now();
+    let entry = Entry::begin(core.clone(), Some(&PROBE.into()), started);
+    let deadlines = Deadlines::new(&core.settings().config, &SendOptions::default(), started);
+    let asked = async {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = uri;
+        let outgoing = Outgoing::new(request, true)?;
+        let response = attempt(&core, &outgoing, &deadlines, || {}).await?;
+        let status = response.status();
+        response.into_body().collect().await?;
+        Ok::<_, SendError>(status)
+    };
+    match asked.await {
+        Ok(status) => {
+            entry.succeed(status);
+            status.as_u16() < 400
+        }
+        Err(error) => {
+            entry.fail(&error);
+            false
         }
     }
 }

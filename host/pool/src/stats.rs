@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::admission::Counts;
 use crate::error::SendError;
 use crate::histogram::{Histogram, HistogramSnapshot};
+use crate::load::breaker::BreakerState;
 use crate::outcomes::Operations;
 use crate::reason::CloseReason;
 
@@ -24,7 +25,8 @@ pub struct PoolStats {
     pub connecting: usize,
     /// Connections being closed, whose sockets still count.
     pub closing: usize,
-    /// Callers without a connection, those whose dial is under way included.
+    /// Callers without a connection, those whose dial is under way and those who wait for a place under the limit of
+    /// concurrency included.
     pub waiting: usize,
     /// The cap on `active`, `idle`, `connecting` and `closing` together.
     pub max_connections: usize,
@@ -48,6 +50,22 @@ pub struct PoolStats {
     pub timeouts: BTreeMap<&'static str, u64>,
     /// Requests sent once more, on a fresh connection, because the first had died.
     pub replays: u64,
+    /// Attempts after the first, by the reason: a status (`503`), `connect` or `connection-reset`.
+    pub retries: BTreeMap<&'static str, u64>,
+    /// Requests that were not sent again since too much of the traffic had been.
+    pub retries_denied: u64,
+    /// Requests sent a second time beside the first.
+    pub hedges: u64,
+    /// What each origin's breaker does, where there are breakers.
+    pub breakers: BTreeMap<String, BreakerState>,
+    /// Attempts that ended in a `breaker-open`.
+    pub breaker_refusals: u64,
+    /// How many requests may be under way at present, where that is limited.
+    pub concurrency_limit: Option<usize>,
+    /// Attempts that were held to their rate.
+    pub rate_limit_waits: u64,
+    /// Attempts that ended in a `rate-limited`.
+    pub rate_limit_refusals: u64,
     /// Requests that have ended, by operation (`other` where the caller named none) and by outcome: the class of the
     /// status (`2xx`), the kind of the error, or `cancelled`.
     pub requests_by_operation_and_outcome: BTreeMap<(Arc<str>, &'static str), u64>,
@@ -193,6 +211,7 @@ impl Stats {
             connect: self.connect.snapshot(),
             first_byte: self.first_byte.snapshot(),
             total: self.total.snapshot(),
+            ..PoolStats::default()
         }
     }
 }

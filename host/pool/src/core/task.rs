@@ -13,6 +13,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use super::Core;
 use super::control::{Control, Permit, Returned, Stage};
@@ -41,11 +42,12 @@ pub(super) async fn run(
     returned: mpsc::UnboundedReceiver<Returned>,
 ) {
     let began = Instant::now();
+    let dialling = tracing::debug_span!("connect", origin = %control.origin, connection = control.id.0);
     let dialled = tokio::select! {
         biased;
         // Closed before it was open.
         () = control.changed() => return,
-        dialled = connector.dial(&control.origin, limit, control.meter.clone(), permit.clone()) => dialled,
+        dialled = connector.dial(&control.origin, limit, control.meter.clone(), permit.clone()).instrument(dialling) => dialled,
     };
     let Some(strong) = core.upgrade() else { return };
     let dialled = match dialled {

@@ -9,6 +9,7 @@ mod closing;
 mod deadlines;
 mod http2;
 mod lending;
+mod loads;
 mod peers;
 mod replaying;
 mod sharing;

@@ -30,7 +30,6 @@ async fn a_server_that_serves_one_request_a_connection_is_served_by_as_many() {
 
 /// Over HTTP/2 nginx says with its first answer that it takes no more; what crosses that is refused by the GOAWAY.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a GOAWAY is taken as proof that no stream was served, and what is refused twice is given up"]
 async fn over_http2_what_was_refused_goes_on_and_what_was_served_is_never_sent_again() {
     for callers in [1, 8] {
         let nginx = Nginx::with("keepalive_requests 1;");

@@ -13,7 +13,9 @@ pub(super) fn http_error(error: SendError) -> HttpError {
     match error {
         SendError::InvalidRequest { .. } => HttpError::InvalidRequest(message),
         SendError::PoolTimeout { .. } => HttpError::PoolTimeout(message),
-        SendError::TooManyWaiters { .. } => HttpError::Overloaded(message),
+        SendError::TooManyWaiters { .. } | SendError::BreakerOpen { .. } | SendError::RateLimited { .. } => {
+            HttpError::Overloaded(message)
+        }
         SendError::Closed { .. } => HttpError::Closed,
         SendError::AddressDenied { .. } => HttpError::EgressDenied(format!(
             "{message}; a private address needs a grant (egress.allow_private)"

@@ -120,6 +120,7 @@ impl LentHttp {
             operation: Some(operation.into()),
             replay_safe: request.replay_safe,
             timeouts: clamp(request.timeouts.as_ref(), granted, self.pool.config()),
+            ..SendOptions::default()
         }
     }
 

@@ -158,6 +158,7 @@ impl From<&HttpPool> for weir_pool::PoolConfig {
             total_timeout: pool.total_timeout.map(|timeout| timeout.0),
             max_response_bytes: pool.max_response_bytes.0,
             max_response_header_bytes: bytes(pool.max_response_header_bytes),
+            ..weir_pool::PoolConfig::default()
         }
     }
 }
