@@ -79,9 +79,10 @@ mod wire;
 
 pub use body::ResponseBody;
 pub use config::PoolConfig;
+pub use connect::{Resolve, Resolved};
 pub use error::{ConnectStage, PoolError, ResetPoint, SendError, TlsError};
 pub use histogram::{Histogram, HistogramSnapshot};
-pub use manager::{CloseReport, PoolManager};
+pub use manager::{CloseReport, PoolManager, PoolManagerBuilder};
 pub use options::{SendOptions, Timeouts};
 pub use origin::Origin;
 pub use pool::Pool;

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 
-use crate::connect::{Tls, platform_roots};
+use crate::connect::{Connector, Names, Resolve, SystemResolver, Tls, platform_roots};
 use crate::error::{PoolError, TlsError};
 use crate::options::later;
 use crate::pool::Pool;
@@ -21,6 +21,7 @@ use crate::stats::PoolStats;
 #[derive(Clone, Debug)]
 pub struct PoolManager {
     tls: Tls,
+    names: Arc<Names>,
     pools: Arc<Mutex<HashMap<String, Entered>>>,
 }
 
@@ -51,13 +52,13 @@ impl AddAssign for CloseReport {
 
 impl PoolManager {
     /// A manager without pools that trusts the platform's certificates, or those named by `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR`.
+    /// `SSL_CERT_DIR`, and resolves names as the machine does.
     ///
     /// # Errors
     ///
     /// If there are certificates and none of them can be read.
     pub fn new() -> Result<Self, TlsError> {
-        Self::with_roots(platform_roots()?)
+        Self::builder().build()
     }
 
     /// A manager without pools that trusts these certificates and no others.
@@ -66,10 +67,12 @@ impl PoolManager {
     ///
     /// If TLS cannot be configured.
     pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsError> {
-        Ok(Self {
-            tls: Tls::new(roots)?,
-            pools: Arc::default(),
-        })
+        Self::builder().roots(roots).build()
+    }
+
+    /// What a manager may be told that [`Self::new`] finds out for itself.
+    pub fn builder() -> PoolManagerBuilder {
+        PoolManagerBuilder::default()
     }
 
     /// The pool of this name, created now if there is none. It opens no connection before it is asked to send.
@@ -80,7 +83,8 @@ impl PoolManager {
     pub fn pool(&self, name: &str, settings: PoolSettings) -> Result<Pool, PoolError> {
         match self.lock().entry(name.to_owned()) {
             Entry::Vacant(vacant) => {
-                let pool = Pool::new(name, settings, self.tls.clone());
+                let connector = self.connector(&settings);
+                let pool = Pool::new(name, settings, connector);
                 Ok(vacant.insert(Entered { pool, closing: false }).pool.clone())
             }
             Entry::Occupied(occupied) if occupied.get().closing => Err(PoolError::Closing { name: name.to_owned() }),
@@ -154,7 +158,54 @@ impl PoolManager {
         total
     }
 
+    fn connector(&self, settings: &PoolSettings) -> Connector {
+        Connector {
+            tls: self.tls.clone(),
+            names: self.names.clone(),
+            address_filter: settings.address_filter.clone(),
+            http2: settings.config.enable_http2,
+            max_header_bytes: settings.config.max_response_header_bytes,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entered>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a [`PoolManager`] that differs from [`PoolManager::new`] in what it is told here.
+#[derive(Debug, Default)]
+pub struct PoolManagerBuilder {
+    roots: Option<RootCertStore>,
+    resolver: Option<Arc<dyn Resolve>>,
+}
+
+impl PoolManagerBuilder {
+    /// Trusts these certificates instead of the platform's.
+    #[must_use]
+    pub fn roots(mut self, roots: RootCertStore) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
+    /// Resolves names with this instead of the machine's own resolver. Its answers are kept for all pools.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// The manager, still without pools.
+    ///
+    /// # Errors
+    ///
+    /// If no roots were given and the platform's cannot be read, or TLS cannot be configured.
+    pub fn build(self) -> Result<PoolManager, TlsError> {
+        let roots = self.roots.map_or_else(platform_roots, Ok)?;
+        Ok(PoolManager {
+            tls: Tls::new(roots)?,
+            names: Names::new(self.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()))),
+            pools: Arc::default(),
+        })
     }
 }

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use crate::admission::Need;
 use crate::body::ResponseBody;
 use crate::config::PoolConfig;
-use crate::connect::Tls;
+use crate::connect::Connector;
 use crate::core::Core;
 use crate::error::SendError;
 use crate::exchange::{Answer, Failure, exchange};
@@ -31,9 +31,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(name: &str, settings: PoolSettings, tls: Tls) -> Self {
+    pub(crate) fn new(name: &str, settings: PoolSettings, connector: Connector) -> Self {
         Self {
-            core: Core::new(name, settings, tls),
+            core: Core::new(name, settings, connector),
         }
     }
 

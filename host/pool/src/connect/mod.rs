@@ -1,11 +1,14 @@
 //! From an origin to a live HTTP connection: name, address, TCP, TLS, HTTP, all under one deadline.
 
+mod names;
+mod race;
 mod resolve;
+mod system;
+mod target;
 mod tls;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +17,6 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Protocol;
@@ -26,6 +28,10 @@ use crate::outgoing::OutgoingBody;
 use crate::settings::AddressFilter;
 use crate::wire::{Stream, Wire};
 
+pub(crate) use names::Names;
+pub use resolve::{Resolve, Resolved};
+pub(crate) use system::SystemResolver;
+use target::{Unreachable, reach};
 pub(crate) use tls::{Tls, platform_roots};
 
 /// Streams assumed before the peer has said how many it takes: the least that RFC 9113, section 6.5.2, recommends.
@@ -85,6 +91,7 @@ pub(crate) struct Dialled<P: Unpin + Send + 'static> {
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     pub tls: Tls,
+    pub names: Arc<Names>,
     pub address_filter: Option<Arc<dyn AddressFilter>>,
     pub http2: bool,
     pub max_header_bytes: usize,
@@ -106,17 +113,24 @@ impl Connector {
             stage,
         };
 
-        let resolving = resolve::resolve(origin, self.address_filter.as_deref());
-        let addresses = timeout_at(deadline, resolving)
+        let filter = self.address_filter.as_deref();
+        let socket = reach(&self.names, origin.host(), origin.port(), filter, deadline)
             .await
-            .map_err(|_| late(ConnectStage::Resolving))??;
-        let socket = reach(&addresses, deadline).await.map_err(|error| match error {
-            Unreached::Late => late(ConnectStage::Connecting),
-            Unreached::Refused(source) => SendError::Connect {
-                origin: origin.clone(),
-                source,
-            },
-        })?;
+            .map_err(|error| match error {
+                Unreachable::Late(stage) => late(stage),
+                Unreachable::Unresolved(source) => SendError::Dns {
+                    origin: origin.clone(),
+                    source,
+                },
+                Unreachable::Denied(address) => SendError::AddressDenied {
+                    origin: origin.clone(),
+                    address,
+                },
+                Unreachable::Refused(source) => SendError::Connect {
+                    origin: origin.clone(),
+                    source,
+                },
+            })?;
         let wire = Wire::new(socket, meter, permit);
         timeout_at(deadline, self.agree(origin, wire))
             .await
@@ -165,34 +179,4 @@ impl Connector {
             })
         }
     }
-}
-
-/// Why no address was reached.
-enum Unreached {
-    Late,
-    Refused(io::Error),
-}
-
-/// A socket to the first address that accepts one. Each address gets an even share of the time that is left, so that
-/// one that never answers does not use up the time of those behind it.
-async fn reach(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unreached> {
-    let mut outcome = Unreached::Late;
-    for (tried, address) in addresses.iter().enumerate() {
-        let now = Instant::now();
-        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        let share = now + deadline.saturating_duration_since(now) / left;
-        outcome = match timeout_at(share, connect(*address)).await {
-            Ok(Ok(socket)) => return Ok(socket),
-            Ok(Err(error)) => Unreached::Refused(error),
-            Err(_) => Unreached::Late,
-        };
-    }
-    Err(outcome)
-}
-
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect(address).await?;
-    // A request is written in one go; waiting for more to send with it would only delay it.
-    socket.set_nodelay(true)?;
-    Ok(socket)
 }

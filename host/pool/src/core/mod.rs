@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, Protocol, WaiterId};
-use crate::connect::{Connector, Sender, Tls};
+use crate::connect::{Connector, Sender};
 use crate::error::SendError;
 use crate::meter::Meter;
 use crate::options::{Deadlines, later};
@@ -75,7 +75,7 @@ enum Effect {
 }
 
 impl Core {
-    pub fn new(name: &str, settings: PoolSettings, tls: Tls) -> Arc<Self> {
+    pub fn new(name: &str, settings: PoolSettings, connector: Connector) -> Arc<Self> {
         let config = &settings.config;
         let limits = Limits {
             max_connections: config.max_connections.get(),
@@ -84,12 +84,6 @@ impl Core {
             keepalive_expiry: config.keepalive_expiry,
             keeps: config.enabled,
             http2: config.enable_http2,
-        };
-        let connector = Connector {
-            tls,
-            address_filter: settings.address_filter.clone(),
-            http2: config.enable_http2,
-            max_header_bytes: config.max_response_header_bytes,
         };
         let state = State {
             admission: Admission::new(limits),
