@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::origin::Origin;
+use crate::proxy_error::ProxyError;
 
 /// Why a request got no answer, or not all of it. No variant carries a header, a body or a query.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,17 @@ pub enum SendError {
         /// Why the last address tried did not accept.
         #[source]
         source: io::Error,
+    },
+    /// There is no way through the proxy that is set for the origin.
+    #[error("no way to {origin} through {proxy}: {source}")]
+    Proxy {
+        /// Whom the request was for.
+        origin: Origin,
+        /// Which proxy, as in `the proxy http://proxy.example:3128` or `the proxy in HTTPS_PROXY`.
+        proxy: String,
+        /// What was wrong.
+        #[source]
+        source: ProxyError,
     },
     /// Name resolution, TCP and TLS together took too long.
     #[error("connecting to {origin} took longer than {limit:?} (while {stage})")]
@@ -169,6 +181,7 @@ impl SendError {
             | Self::Dns { .. }
             | Self::AddressDenied { .. }
             | Self::Connect { .. }
+            | Self::Proxy { .. }
             | Self::ConnectTimeout { .. }
             | Self::Tls { .. } => true,
             Self::ConnectionReset { maybe_processed, .. } => !maybe_processed,
@@ -201,6 +214,11 @@ impl SendError {
                 origin: origin.clone(),
                 source: again(source),
             },
+            Self::Proxy { origin, proxy, source } => Self::Proxy {
+                origin: origin.clone(),
+                proxy: proxy.clone(),
+                source: source.again(),
+            },
             Self::Tls { origin, source } => Self::Tls {
                 origin: origin.clone(),
                 source: again(source),
@@ -219,6 +237,7 @@ impl SendError {
             Self::Dns { .. } => "dns",
             Self::AddressDenied { .. } => "address-denied",
             Self::Connect { .. } => "connect",
+            Self::Proxy { .. } => "proxy",
             Self::ConnectTimeout { .. } => "connect-timeout",
             Self::Tls { .. } => "tls",
             Self::WriteTimeout { .. } => "write-timeout",
@@ -277,6 +296,8 @@ pub enum ConnectStage {
     Resolving,
     /// Opening the TCP connection.
     Connecting,
+    /// Agreeing with a proxy on a way to the server.
+    Tunnelling,
     /// Agreeing on TLS and HTTP.
     Securing,
 }
@@ -286,6 +307,7 @@ impl fmt::Display for ConnectStage {
         f.write_str(match self {
             Self::Resolving => "resolving its name",
             Self::Connecting => "opening the connection",
+            Self::Tunnelling => "waiting for its proxy",
             Self::Securing => "agreeing on TLS",
         })
     }
@@ -302,6 +324,15 @@ pub enum PoolError {
         name: String,
         /// The settings that differ.
         differing: Vec<&'static str>,
+    },
+    /// The pool's TLS could not be set up.
+    #[error("the pool `{name}` cannot be set up")]
+    Tls {
+        /// The pool's name.
+        name: String,
+        /// What was wrong.
+        #[source]
+        source: TlsError,
     },
     /// The pool of that name is being closed; the name is free once that has ended.
     #[error("the pool `{name}` is being closed")]
@@ -321,6 +352,14 @@ pub enum TlsError {
     Roots {
         /// What each place reported.
         problems: Vec<String>,
+    },
+    /// A file or a text in PEM does not hold what it should. Correct it.
+    #[error("{place} cannot be used: {problem}")]
+    Pem {
+        /// The file's path.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The TLS library refused its configuration.
     #[error("TLS could not be configured")]

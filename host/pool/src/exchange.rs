@@ -55,7 +55,7 @@ pub(crate) async fn exchange(
     deadlines: &Deadlines,
 ) -> Result<Answer, Failure> {
     let now = Instant::now();
-    let (request, progress) = outgoing.to_request(lease.protocol(), now);
+    let (request, progress) = outgoing.to_request(lease.protocol(), core.forwarding(&outgoing.origin), now);
     let watch = Watch::new(&lease, progress, deadlines, now);
     let Some(answer) = lease.send(request) else {
         return Err(core.closed_error().into());

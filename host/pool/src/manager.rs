@@ -10,7 +10,7 @@ use futures::future::join_all;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 
-use crate::connect::{Connector, Names, Resolve, SystemResolver, Tls, platform_roots};
+use crate::connect::{Connector, Names, ProxyRules, Resolve, SharedTls, SystemResolver, platform_roots};
 use crate::error::{PoolError, TlsError};
 use crate::options::later;
 use crate::pool::Pool;
@@ -20,8 +20,9 @@ use crate::stats::PoolStats;
 /// The pools of a process. Clones share them; only a manager can close a pool.
 #[derive(Clone, Debug)]
 pub struct PoolManager {
-    tls: Tls,
+    tls: Arc<SharedTls>,
     names: Arc<Names>,
+    proxies: Arc<ProxyRules>,
     pools: Arc<Mutex<HashMap<String, Entered>>>,
 }
 
@@ -52,7 +53,10 @@ impl AddAssign for CloseReport {
 
 impl PoolManager {
     /// A manager without pools that trusts the platform's certificates, or those named by `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR`, and resolves names as the machine does.
+    /// `SSL_CERT_DIR`, resolves names as the machine does, and takes note of the proxies the environment names
+    /// ([`Proxies::environment`]).
+    ///
+    /// [`Proxies::environment`]: crate::Proxies::environment
     ///
     /// # Errors
     ///
@@ -79,11 +83,15 @@ impl PoolManager {
     ///
     /// # Errors
     ///
-    /// If the name belongs to a pool with other settings, or to one that is being closed.
+    /// If the name belongs to a pool with other settings, or to one that is being closed, or if TLS cannot be
+    /// configured as the settings have it.
     pub fn pool(&self, name: &str, settings: PoolSettings) -> Result<Pool, PoolError> {
         match self.lock().entry(name.to_owned()) {
             Entry::Vacant(vacant) => {
-                let connector = self.connector(&settings);
+                let connector = self.connector(&settings).map_err(|source| PoolError::Tls {
+                    name: name.to_owned(),
+                    source,
+                })?;
                 let pool = Pool::new(name, settings, connector);
                 Ok(vacant.insert(Entered { pool, closing: false }).pool.clone())
             }
@@ -158,14 +166,15 @@ impl PoolManager {
         total
     }
 
-    fn connector(&self, settings: &PoolSettings) -> Connector {
-        Connector {
-            tls: self.tls.clone(),
+    fn connector(&self, settings: &PoolSettings) -> Result<Connector, TlsError> {
+        Ok(Connector {
+            tls: self.tls.of(&settings.tls)?,
             names: self.names.clone(),
+            proxies: settings.proxies.rules(&self.proxies),
             address_filter: settings.address_filter.clone(),
             http2: settings.config.enable_http2,
             max_header_bytes: settings.config.max_response_header_bytes,
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entered>> {
@@ -178,6 +187,7 @@ impl PoolManager {
 pub struct PoolManagerBuilder {
     roots: Option<RootCertStore>,
     resolver: Option<Arc<dyn Resolve>>,
+    proxies: Option<ProxyRules>,
 }
 
 impl PoolManagerBuilder {
@@ -195,16 +205,28 @@ impl PoolManagerBuilder {
         self
     }
 
+    /// Takes this for the environment where it looks for proxies; `variable` tells the value of one, if it is set.
+    #[must_use]
+    pub fn environment(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
+        self.proxies = Some(ProxyRules::of_environment(variable));
+        self
+    }
+
     /// The manager, still without pools.
     ///
     /// # Errors
     ///
-    /// If no roots were given and the platform's cannot be read, or TLS cannot be configured.
+    /// If no roots were given and the platform's cannot be read.
     pub fn build(self) -> Result<PoolManager, TlsError> {
-        let roots = self.roots.map_or_else(platform_roots, Ok)?;
+        let tls = SharedTls::new(self.roots.map_or_else(platform_roots, Ok)?);
+        let resolver = self.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()));
+        let proxies = self
+            .proxies
+            .unwrap_or_else(|| ProxyRules::of_environment(|name| std::env::var(name).ok()));
         Ok(PoolManager {
-            tls: Tls::new(roots)?,
-            names: Names::new(self.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()))),
+            tls: Arc::new(tls),
+            names: Names::new(resolver),
+            proxies: Arc::new(proxies),
             pools: Arc::default(),
         })
     }

@@ -1,11 +1,16 @@
 //! From an origin to a live HTTP connection: name, address, TCP, TLS, HTTP, all under one deadline.
 
 mod names;
+mod proxies;
 mod race;
 mod resolve;
+mod route;
+mod socket;
 mod system;
 mod target;
 mod tls;
+mod trust;
+mod tunnel;
 
 use std::future::Future;
 use std::io;
@@ -27,12 +32,16 @@ use crate::origin::Origin;
 use crate::outgoing::OutgoingBody;
 use crate::settings::AddressFilter;
 use crate::wire::{Stream, Wire};
+use route::NoWay;
 
 pub(crate) use names::Names;
+pub use proxies::Proxies;
+pub(crate) use proxies::{Forward, Rules as ProxyRules};
 pub use resolve::{Resolve, Resolved};
+pub(crate) use socket::Socket;
 pub(crate) use system::SystemResolver;
-use target::{Unreachable, reach};
-pub(crate) use tls::{Tls, platform_roots};
+pub(crate) use tls::{SharedTls, Tls, platform_roots};
+pub use trust::{Certificates, ClientCertificate, Roots, TlsSettings};
 
 /// Streams assumed before the peer has said how many it takes: the least that RFC 9113, section 6.5.2, recommends.
 pub(crate) const ASSUMED_STREAMS: usize = 100;
@@ -92,6 +101,7 @@ pub(crate) struct Dialled<P: Unpin + Send + 'static> {
 pub(crate) struct Connector {
     pub tls: Tls,
     pub names: Arc<Names>,
+    pub proxies: Arc<ProxyRules>,
     pub address_filter: Option<Arc<dyn AddressFilter>>,
     pub http2: bool,
     pub max_header_bytes: usize,
@@ -113,24 +123,10 @@ impl Connector {
             stage,
         };
 
-        let filter = self.address_filter.as_deref();
-        let socket = reach(&self.names, origin.host(), origin.port(), filter, deadline)
-            .await
-            .map_err(|error| match error {
-                Unreachable::Late(stage) => late(stage),
-                Unreachable::Unresolved(source) => SendError::Dns {
-                    origin: origin.clone(),
-                    source,
-                },
-                Unreachable::Denied(address) => SendError::AddressDenied {
-                    origin: origin.clone(),
-                    address,
-                },
-                Unreachable::Refused(source) => SendError::Connect {
-                    origin: origin.clone(),
-                    source,
-                },
-            })?;
+        let socket = self.reach(origin, deadline).await.map_err(|error| match error {
+            NoWay::Late(stage) => late(stage),
+            NoWay::Failed(error) => error,
+        })?;
         let wire = Wire::new(socket, meter, permit);
         timeout_at(deadline, self.agree(origin, wire))
             .await

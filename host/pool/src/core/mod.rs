@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, Protocol, WaiterId};
-use crate::connect::{Connector, Sender};
+use crate::connect::{Connector, Forward, Sender};
 use crate::error::SendError;
 use crate::meter::Meter;
 use crate::options::{Deadlines, later};
@@ -114,6 +114,11 @@ impl Core {
     /// The number of sockets there are, in whatever state.
     pub fn sockets(&self) -> usize {
         self.lock().admission.counts().sockets
+    }
+
+    /// How requests to `origin` are to be written if a proxy passes them on.
+    pub fn forwarding(&self, origin: &Origin) -> Option<Forward<'_>> {
+        self.connector.forwarding(origin)
     }
 
     /// What a request needs whose connection has just died.
