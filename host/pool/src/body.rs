@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::admission::Protocol;
 use crate::core::Lease;
+use crate::decode::{Decoder, Undecoded};
 use crate::error::{ResetPoint, SendError, TransportError};
 use crate::exchange::{Answer, Keeping};
 use crate::incoming::Incoming;
@@ -34,6 +35,7 @@ pub struct ResponseBody {
     /// is dropped, and the lease knows why.
     held: Option<Held>,
     incoming: Option<Incoming>,
+    decoder: Option<Decoder>,
 }
 
 /// What goes when the body ends.
@@ -68,8 +70,9 @@ impl ResponseBody {
             mut lease,
             keeping,
             progress,
+            decodes,
         } = answer;
-        let (head, incoming) = response.into_parts();
+        let (mut head, incoming) = response.into_parts();
         if incoming.size_hint().lower() > limit {
             lease.expect(CloseReason::TooLarge);
             let error = SendError::ResponseTooLarge { origin, limit };
@@ -91,7 +94,10 @@ impl ResponseBody {
             silent_since: None,
             timer: None,
         };
+        // The answer to a HEAD has none of the body that its head speaks of.
+        let decodes = decodes && !incoming.is_end_stream();
         let mut body = Self {
+            decoder: decodes.then(|| Decoder::of(&mut head.headers)).flatten(),
             incoming: Some(incoming),
             held: Some(held),
         };
@@ -147,6 +153,60 @@ impl ResponseBody {
             record.fail(&error);
         }
         error
+    }
+
+    /// A piece as the caller gets it: decompressed, and counted. The last one ends the exchange.
+    fn taken(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, SendError> {
+        let mut frame = self.decoded(frame)?;
+        let ended = self.incoming.as_ref().is_none_or(Body::is_end_stream);
+        if ended && let Some(rest) = self.rest()? {
+            frame = frame.map_data(|data| [data, rest].concat().into());
+        }
+        if let Some(held) = &mut self.held
+            && !held.take(&frame)
+        {
+            let (origin, limit) = (held.origin.clone(), held.limit);
+            return Err(self.fail(CloseReason::TooLarge, SendError::ResponseTooLarge { origin, limit }));
+        }
+        self.finish_if_ended();
+        Ok(frame)
+    }
+
+    fn decoded(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, SendError> {
+        let (Some(decoder), Some(held)) = (&mut self.decoder, &self.held) else {
+            return Ok(frame);
+        };
+        match frame.into_data() {
+            Err(trailers) => Ok(trailers),
+            Ok(data) => match decoder.decode(&data, held.limit.saturating_sub(held.taken)) {
+                Ok(decoded) => Ok(Frame::data(decoded)),
+                Err(undecoded) => {
+                    let (origin, limit) = (held.origin.clone(), held.limit);
+                    Err(self.undecoded(undecoded, origin, limit))
+                }
+            },
+        }
+    }
+
+    /// What a compressed body stands for beyond its last piece, or that it is incomplete.
+    fn rest(&mut self) -> Result<Option<Bytes>, SendError> {
+        let (Some(mut decoder), Some(held)) = (self.decoder.take(), &self.held) else {
+            return Ok(None);
+        };
+        match decoder.finish() {
+            Ok(rest) => Ok(Some(rest).filter(|rest| !rest.is_empty())),
+            Err(undecoded) => {
+                let (origin, limit) = (held.origin.clone(), held.limit);
+                Err(self.undecoded(undecoded, origin, limit))
+            }
+        }
+    }
+
+    fn undecoded(&mut self, undecoded: Undecoded, origin: Origin, limit: u64) -> SendError {
+        match undecoded {
+            Undecoded::TooLarge => self.fail(CloseReason::TooLarge, SendError::ResponseTooLarge { origin, limit }),
+            Undecoded::Malformed(source) => self.fail(CloseReason::ProtocolError, SendError::Decode { origin, source }),
+        }
     }
 
     fn broken(&mut self, source: TransportError) -> Option<SendError> {
@@ -238,35 +298,34 @@ impl Body for ResponseBody {
         if let Some(error) = this.held.as_ref().and_then(Held::out_of_time) {
             return Poll::Ready(Some(Err(this.fail(CloseReason::TimedOut, error))));
         }
-        let Some(incoming) = &mut this.incoming else {
-            return Poll::Ready(None);
-        };
-        match Pin::new(incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(held) = &mut this.held
-                    && !held.take(&frame)
-                {
-                    let (origin, limit) = (held.origin.clone(), held.limit);
-                    let error = SendError::ResponseTooLarge { origin, limit };
-                    return Poll::Ready(Some(Err(this.fail(CloseReason::TooLarge, error))));
+        loop {
+            let Some(incoming) = &mut this.incoming else {
+                return Poll::Ready(None);
+            };
+            return match Pin::new(incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match this.taken(frame) {
+                    // Its beginning alone stands for nothing yet.
+                    Ok(frame) if this.held.is_some() && frame.data_ref().is_some_and(Bytes::is_empty) => continue,
+                    taken => Poll::Ready(Some(taken)),
+                },
+                Poll::Ready(Some(Err(source))) => Poll::Ready(this.broken(source).map(Err)),
+                Poll::Ready(None) => Poll::Ready(match this.rest() {
+                    Ok(rest) => {
+                        this.finish();
+                        rest.map(|rest| Ok(Frame::data(rest)))
+                    }
+                    Err(error) => Some(Err(error)),
+                }),
+                Poll::Pending => {
+                    let Some(held) = &mut this.held else {
+                        return Poll::Ready(None);
+                    };
+                    match held.poll_overdue(cx) {
+                        Poll::Ready(error) => Poll::Ready(Some(Err(this.fail(CloseReason::TimedOut, error)))),
+                        Poll::Pending => Poll::Pending,
+                    }
                 }
-                this.finish_if_ended();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(source))) => Poll::Ready(this.broken(source).map(Err)),
-            Poll::Ready(None) => {
-                this.finish();
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                let Some(held) = &mut this.held else {
-                    return Poll::Ready(None);
-                };
-                match held.poll_overdue(cx) {
-                    Poll::Ready(error) => Poll::Ready(Some(Err(this.fail(CloseReason::TimedOut, error)))),
-                    Poll::Pending => Poll::Pending,
-                }
-            }
+            };
         }
     }
 
@@ -275,6 +334,9 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.decoder.is_some() && self.held.is_some() {
+            return SizeHint::default();
+        }
         self.incoming
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)

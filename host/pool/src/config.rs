@@ -59,7 +59,10 @@ pub struct PoolConfig {
     pub max_connection_age: Option<Duration>,
     /// From the call of `send` to the last byte of the body.
     pub total_timeout: Option<Duration>,
-    /// Longest response body accepted, in bytes.
+    /// Whether compressed answers are asked for (gzip, deflate) and decompressed, where the caller has no
+    /// `Accept-Encoding` of its own.
+    pub decompress: bool,
+    /// Longest response body accepted, in bytes, once decompressed.
     pub max_response_bytes: u64,
     /// Largest response head accepted, in bytes.
     pub max_response_header_bytes: usize,
@@ -90,6 +93,7 @@ impl Default for PoolConfig {
             max_waiters: DEFAULT_MAX_WAITERS,
             max_connection_age: None,
             total_timeout: None,
+            decompress: true,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
             max_response_header_bytes: DEFAULT_MAX_RESPONSE_HEADER_BYTES,
             max_concurrent_requests: None,
@@ -162,6 +166,7 @@ impl PoolConfig {
             max_waiters,
             max_connection_age,
             total_timeout,
+            decompress,
             max_response_bytes,
             max_response_header_bytes,
             max_concurrent_requests,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::origin::Origin;
+use crate::proxy_error::ProxyError;
 
 /// Why a request got no answer, or not all of it. No variant carries a header, a body or a query.
 #[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
@@ -88,6 +89,17 @@ pub enum SendError {
         #[source]
         source: io::Error,
     },
+    /// There is no way through the proxy that is set for the origin.
+    #[error("no way to {origin} through {proxy}: {source}")]
+    Proxy {
+        /// Whom the request was for.
+        origin: Origin,
+        /// Which proxy, as in `the proxy http://proxy.example:3128` or `the proxy in HTTPS_PROXY`.
+        proxy: String,
+        /// What was wrong.
+        #[source]
+        source: ProxyError,
+    },
     /// Name resolution, TCP and TLS together took too long.
     #[error("connecting to {origin} took longer than {limit:?} (while {stage})")]
     ConnectTimeout {
@@ -160,6 +172,15 @@ pub enum SendError {
         /// The pool's `max_response_bytes`.
         limit: u64,
     },
+    /// The body is not compressed as its head says, or it is cut off.
+    #[error("the compressed answer of {origin} cannot be read")]
+    Decode {
+        /// Whom the request was for.
+        origin: Origin,
+        /// What was wrong.
+        #[source]
+        source: io::Error,
+    },
     /// The head of the answer is larger than the pool accepts. Over HTTP/2 that is a [`Self::Protocol`] error: h2 does
     /// not tell an oversized head from a malformed one.
     #[error("the response head of {origin} is larger than {limit} bytes")]
@@ -204,6 +225,7 @@ impl SendError {
             | Self::Dns { .. }
             | Self::AddressDenied { .. }
             | Self::Connect { .. }
+            | Self::Proxy { .. }
             | Self::ConnectTimeout { .. }
             | Self::Tls { .. } => true,
             Self::ConnectionReset { maybe_processed, .. } => !maybe_processed,
@@ -214,6 +236,7 @@ impl SendError {
             | Self::ReadTimeout { .. }
             | Self::TotalTimeout { .. }
             | Self::ResponseTooLarge { .. }
+            | Self::Decode { .. }
             | Self::HeadersTooLarge { .. }
             | Self::Protocol { .. } => false,
         }
@@ -235,6 +258,11 @@ impl SendError {
             Self::Connect { origin, source } => Self::Connect {
                 origin: origin.clone(),
                 source: again(source),
+            },
+            Self::Proxy { origin, proxy, source } => Self::Proxy {
+                origin: origin.clone(),
+                proxy: proxy.clone(),
+                source: source.again(),
             },
             Self::Tls { origin, source } => Self::Tls {
                 origin: origin.clone(),
@@ -297,6 +325,8 @@ pub enum ConnectStage {
     Resolving,
     /// Opening the TCP connection.
     Connecting,
+    /// Agreeing with a proxy on a way to the server.
+    Tunnelling,
     /// Agreeing on TLS and HTTP.
     Securing,
 }
@@ -306,6 +336,7 @@ impl fmt::Display for ConnectStage {
         f.write_str(match self {
             Self::Resolving => "resolving its name",
             Self::Connecting => "opening the connection",
+            Self::Tunnelling => "waiting for its proxy",
             Self::Securing => "agreeing on TLS",
         })
     }
@@ -329,6 +360,15 @@ pub enum PoolError {
         /// The name asked for.
         name: String,
     },
+    /// The pool's TLS could not be set up.
+    #[error("the pool `{name}` cannot be set up")]
+    Tls {
+        /// The pool's name.
+        name: String,
+        /// What was wrong.
+        #[source]
+        source: TlsError,
+    },
     /// The pool of that name is being closed; the name is free once that has ended.
     #[error("the pool `{name}` is being closed")]
     Closing {
@@ -347,6 +387,14 @@ pub enum TlsError {
     Roots {
         /// What each place reported.
         problems: Vec<String>,
+    },
+    /// A file or a text in PEM does not hold what it should. Correct it.
+    #[error("{place} cannot be used: {problem}")]
+    Pem {
+        /// The file's path.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The TLS library refused its configuration.
     #[error("TLS could not be configured")]

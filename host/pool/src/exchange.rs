@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     pub keeping: Keeping,
     /// How far the request has been taken.
     pub progress: Arc<Progress>,
+    /// Whether the caller is to get it decompressed.
+    pub decodes: bool,
 }
 
 /// What the server said about the connection's future.
@@ -56,7 +58,7 @@ pub(crate) async fn exchange(
     deadlines: &Deadlines,
 ) -> Result<Answer, Failure> {
     let now = Instant::now();
-    let (request, progress) = outgoing.to_request(lease.protocol(), now);
+    let (request, progress) = outgoing.to_request(lease.protocol(), core.forwarding(&outgoing.origin), now);
     let watch = Watch::new(&lease, progress, deadlines, now);
     let Some(answer) = lease.send(request, now) else {
         return Err(core.closed_error().into());
@@ -90,6 +92,7 @@ pub(crate) async fn exchange(
                 lease,
                 keeping,
                 progress: watch.progress,
+                decodes: outgoing.decodes,
             })
         }
         Err(Unanswered { source, untouched }) => {

@@ -53,7 +53,7 @@
 //! `pool_timeout` runs from the call of [`Pool::send`] until a connection is granted. It does not cut short a dial made
 //! for the caller, which has a deadline of its own (`connect_timeout`).
 //!
-//! Redirects, retries, decompression and cookies are left to the caller.
+//! Redirects and cookies are left to the caller.
 
 #![forbid(unsafe_code)]
 
@@ -64,6 +64,7 @@ mod ceiling;
 mod config;
 mod connect;
 mod core;
+mod decode;
 mod error;
 mod exchange;
 mod histogram;
@@ -77,6 +78,7 @@ mod origin;
 mod outcomes;
 mod outgoing;
 mod pool;
+mod proxy_error;
 mod reason;
 mod record;
 mod settings;
@@ -85,6 +87,7 @@ mod wire;
 
 pub use body::ResponseBody;
 pub use config::PoolConfig;
+pub use connect::{Certificates, ClientCertificate, Proxies, Resolve, Resolved, Roots, TlsSettings};
 pub use error::{ConnectStage, PoolError, ResetPoint, SendError, TlsError, TransportError};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use load::LoadConfig;
@@ -97,9 +100,10 @@ pub use load::hedge::HedgeConfig;
 pub use load::probe::ProbeConfig;
 pub use load::rate::RateConfig;
 pub use load::retry::RetryConfig;
-pub use manager::{CloseReport, PoolManager};
+pub use manager::{CloseReport, PoolManager, PoolManagerBuilder};
 pub use options::{CallerTimeouts, SendOptions, Timeouts};
 pub use origin::Origin;
 pub use pool::Pool;
+pub use proxy_error::ProxyError;
 pub use settings::{AddressFilter, PoolSettings};
 pub use stats::PoolStats;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
-use crate::connect::{Tls, platform_roots};
+use crate::connect::{Connector, Names, ProxyRules, Resolve, SharedTls, SystemResolver, platform_roots};
 use crate::error::{PoolError, TlsError};
 use crate::options::later;
 use crate::pool::Pool;
@@ -22,8 +22,10 @@ use crate::stats::PoolStats;
 /// The pools of a process. Clones share them; only a manager can close a pool.
 #[derive(Clone, Debug)]
 pub struct PoolManager {
-    tls: Tls,
     ceiling: Arc<Ceiling>,
+    tls: Arc<SharedTls>,
+    names: Arc<Names>,
+    proxies: Arc<ProxyRules>,
     pools: Arc<Mutex<HashMap<String, Entered>>>,
 }
 
@@ -54,13 +56,16 @@ impl AddAssign for CloseReport {
 
 impl PoolManager {
     /// A manager without pools that trusts the platform's certificates, or those named by `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR`.
+    /// `SSL_CERT_DIR`, resolves names as the machine does, and takes note of the proxies the environment names
+    /// ([`Proxies::environment`]).
+    ///
+    /// [`Proxies::environment`]: crate::Proxies::environment
     ///
     /// # Errors
     ///
     /// If there are certificates and none of them can be read.
     pub fn new() -> Result<Self, TlsError> {
-        Self::with_roots(platform_roots()?)
+        Self::builder().build()
     }
 
     /// A manager without pools that trusts these certificates and no others.
@@ -69,32 +74,28 @@ impl PoolManager {
     ///
     /// If TLS cannot be configured.
     pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsError> {
-        Ok(Self {
-            tls: Tls::new(roots)?,
-            ceiling: Ceiling::of_process(),
-            pools: Arc::default(),
-        })
+        Self::builder().roots(roots).build()
     }
 
-    /// A manager without pools whose pools have at most so many sockets together. Half of the process's limit of open
-    /// descriptors (`RLIMIT_NOFILE`) otherwise.
-    pub fn with_max_sockets(self, max_sockets: usize) -> Self {
-        Self {
-            ceiling: Ceiling::new(max_sockets),
-            pools: Arc::default(),
-            ..self
-        }
+    /// What a manager may be told that [`Self::new`] finds out for itself.
+    pub fn builder() -> PoolManagerBuilder {
+        PoolManagerBuilder::default()
     }
 
     /// The pool of this name, created now if there is none. It opens no connection before it is asked to send.
     ///
     /// # Errors
     ///
-    /// If the name belongs to a pool with other settings, or to one that is being closed.
+    /// If the name belongs to a pool with other settings, or to one that is being closed, or if TLS cannot be
+    /// configured as the settings have it.
     pub fn pool(&self, name: &str, settings: PoolSettings) -> Result<Pool, PoolError> {
         match self.lock().entry(name.to_owned()) {
             Entry::Vacant(vacant) => {
-                let pool = Pool::new(name, settings, self.tls.clone(), self.ceiling.clone());
+                let connector = self.connector(&settings).map_err(|source| PoolError::Tls {
+                    name: name.to_owned(),
+                    source,
+                })?;
+                let pool = Pool::new(name, settings, connector, self.ceiling.clone());
                 Ok(vacant.insert(Entered { pool, closing: false }).pool.clone())
             }
             Entry::Occupied(occupied) if occupied.get().closing => Err(PoolError::Closing { name: name.to_owned() }),
@@ -196,7 +197,79 @@ impl PoolManager {
         total
     }
 
+    fn connector(&self, settings: &PoolSettings) -> Result<Connector, TlsError> {
+        Ok(Connector {
+            tls: self.tls.of(&settings.tls)?,
+            names: self.names.clone(),
+            proxies: settings.proxies.rules(&self.proxies),
+            address_filter: settings.address_filter.clone(),
+            http2: settings.config.enable_http2,
+            http2_prior_knowledge: settings.config.http2_prior_knowledge,
+            max_header_bytes: settings.config.max_response_header_bytes,
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entered>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a [`PoolManager`] that differs from [`PoolManager::new`] in what it is told here.
+#[derive(Debug, Default)]
+pub struct PoolManagerBuilder {
+    roots: Option<RootCertStore>,
+    resolver: Option<Arc<dyn Resolve>>,
+    proxies: Option<ProxyRules>,
+    max_sockets: Option<usize>,
+}
+
+impl PoolManagerBuilder {
+    /// Trusts these certificates instead of the platform's.
+    #[must_use]
+    pub fn roots(mut self, roots: RootCertStore) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
+    /// Resolves names with this instead of the machine's own resolver. Its answers are kept for all pools.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Takes this for the environment where it looks for proxies; `variable` tells the value of one, if it is set.
+    #[must_use]
+    pub fn environment(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
+        self.proxies = Some(ProxyRules::of_environment(variable));
+        self
+    }
+
+    /// Holds all pools together under so many sockets; otherwise under half of the process's limit of open descriptors
+    /// (`RLIMIT_NOFILE`).
+    #[must_use]
+    pub fn max_sockets(mut self, max_sockets: usize) -> Self {
+        self.max_sockets = Some(max_sockets);
+        self
+    }
+
+    /// The manager, still without pools.
+    ///
+    /// # Errors
+    ///
+    /// If no roots were given and the platform's cannot be read.
+    pub fn build(self) -> Result<PoolManager, TlsError> {
+        let tls = SharedTls::new(self.roots.map_or_else(platform_roots, Ok)?);
+        let resolver = self.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()));
+        let proxies = self
+            .proxies
+            .unwrap_or_else(|| ProxyRules::of_environment(|name| std::env::var(name).ok()));
+        Ok(PoolManager {
+            tls: Arc::new(tls),
+            names: Names::new(resolver),
+            proxies: Arc::new(proxies),
+            ceiling: self.max_sockets.map_or_else(Ceiling::of_process, Ceiling::new),
+            pools: Arc::default(),
+        })
     }
 }

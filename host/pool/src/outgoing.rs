@@ -15,6 +15,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::admission::Protocol;
+use crate::decode;
+use crate::connect::Forward;
 use crate::error::SendError;
 use crate::origin::Origin;
 
@@ -22,12 +24,13 @@ use crate::origin::Origin;
 /// closer what has been taken is to what has been sent.
 const PIECE: usize = 16 * 1024;
 
-/// Headers that speak about the connection, which is the pool's business (RFC 9110, section 7.6.1), and the length,
-/// which is the body's.
-const NOT_THE_CALLERS: [HeaderName; 8] = [
+/// Headers that speak about the connection or to a proxy, which is the pool's business (RFC 9110, sections 7.6.1 and
+/// 11.7.2), and the length, which is the body's.
+const NOT_THE_CALLERS: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
@@ -41,6 +44,8 @@ pub(crate) struct Outgoing {
     pub origin: Origin,
     /// Whether the server may see it twice.
     pub replay_safe: bool,
+    /// Whether a compressed answer was asked for on the caller's behalf.
+    pub decodes: bool,
     method: Method,
     absolute: Uri,
     relative: Uri,
@@ -50,7 +55,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub fn new(request: Request<Bytes>, marked_safe: bool) -> Result<Self, SendError> {
+    pub fn new(request: Request<Bytes>, marked_safe: bool, decompress: bool) -> Result<Self, SendError> {
         let invalid = |reason: &str| SendError::InvalidRequest {
             reason: reason.to_owned(),
         };
@@ -82,6 +87,7 @@ impl Outgoing {
         Ok(Self {
             origin,
             replay_safe,
+            decodes: decompress && decode::offer(&mut headers),
             method: head.method,
             absolute: head.uri,
             relative,
@@ -91,8 +97,13 @@ impl Outgoing {
         })
     }
 
-    /// The request in the form a protocol wants it, and the progress of its body.
-    pub fn to_request(&self, protocol: Protocol, now: Instant) -> (Request<OutgoingBody>, Arc<Progress>) {
+    /// The request in the form a protocol, or a proxy that passes it on, wants it, and the progress of its body.
+    pub fn to_request(
+        &self,
+        protocol: Protocol,
+        forward: Option<Forward<'_>>,
+        now: Instant,
+    ) -> (Request<OutgoingBody>, Arc<Progress>) {
         let progress = Arc::new(Progress::new(now, self.body.is_empty()));
         let mut request = Request::new(OutgoingBody {
             rest: self.body.clone(),
@@ -102,8 +113,17 @@ impl Outgoing {
         *request.headers_mut() = self.headers.clone();
         match protocol {
             Protocol::Http1 => {
-                *request.uri_mut() = self.relative.clone();
                 request.headers_mut().insert(header::HOST, self.host.clone());
+                *request.uri_mut() = if forward.is_some() {
+                    &self.absolute
+                } else {
+                    &self.relative
+                }
+                .clone();
+                if let Some(authorization) = forward.and_then(|forward| forward.authorization) {
+                    let headers = request.headers_mut();
+                    headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+                }
             }
             Protocol::Http2 => {
                 *request.uri_mut() = self.absolute.clone();
@@ -199,7 +219,7 @@ mod tests {
     use super::*;
 
     fn outgoing(request: http::request::Builder) -> Outgoing {
-        Outgoing::new(request.body(Bytes::from_static(b"{}")).unwrap(), false).unwrap()
+        Outgoing::new(request.body(Bytes::from_static(b"{}")).unwrap(), false, true).unwrap()
     }
 
     #[test]
@@ -211,16 +231,32 @@ mod tests {
                 .header("connection", "close")
                 .header("api-key", "k"),
         );
-        let (request, _) = outgoing.to_request(Protocol::Http1, Instant::now());
+        let (request, _) = outgoing.to_request(Protocol::Http1, None, Instant::now());
         assert_eq!(request.uri(), "/points?wait=true");
         assert_eq!(request.headers()["host"], "qdrant.local:6333");
         assert_eq!(request.headers()["content-length"], "2");
         assert!(!request.headers().contains_key("connection"));
         assert_eq!(request.headers()["api-key"], "k");
 
-        let (request, _) = outgoing.to_request(Protocol::Http2, Instant::now());
+        let (request, _) = outgoing.to_request(Protocol::Http2, None, Instant::now());
         assert!(request.uri().authority().is_some());
         assert!(!request.headers().contains_key("host"));
+    }
+
+    #[test]
+    fn what_a_proxy_passes_on_tells_it_where_to_and_who_asks() {
+        let outgoing =
+            outgoing(Request::post("http://qdrant.local:6333/points?wait=true").header("proxy-authorization", "x"));
+        let authorization = HeaderValue::from_static("Basic bTpw");
+        let forward = Forward {
+            authorization: Some(&authorization),
+        };
+        let (request, _) = outgoing.to_request(Protocol::Http1, Some(forward), Instant::now());
+        assert_eq!(request.uri(), "http://qdrant.local:6333/points?wait=true");
+        assert_eq!(request.headers()["host"], "qdrant.local:6333");
+        assert_eq!(request.headers()["proxy-authorization"], "Basic bTpw");
+        let (request, _) = outgoing.to_request(Protocol::Http1, None, Instant::now());
+        assert!(!request.headers().contains_key("proxy-authorization"));
     }
 
     #[test]
@@ -228,7 +264,7 @@ mod tests {
         assert!(outgoing(Request::put("http://h/")).replay_safe);
         assert!(!outgoing(Request::post("http://h/")).replay_safe);
         assert!(outgoing(Request::post("http://h/").header("Idempotency-Key", "1")).replay_safe);
-        let marked = Outgoing::new(Request::post("http://h/").body(Bytes::new()).unwrap(), true).unwrap();
+        let marked = Outgoing::new(Request::post("http://h/").body(Bytes::new()).unwrap(), true, true).unwrap();
         assert!(marked.replay_safe);
     }
 }

@@ -15,7 +15,7 @@ use crate::attempt::{Attempts, attempt};
 use crate::body::ResponseBody;
 use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
-use crate::connect::Tls;
+use crate::connect::Connector;
 use crate::core::Core;
 use crate::error::SendError;
 use crate::load::health::{Health, HealthReason};
@@ -40,8 +40,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(name: &str, settings: PoolSettings, tls: Tls, ceiling: Arc<Ceiling>) -> Self {
-        let core = Core::new(name, settings, tls, ceiling);
+    pub(crate) fn new(name: &str, settings: PoolSettings, connector: Connector, ceiling: Arc<Ceiling>) -> Self {
+        let core = Core::new(name, settings, connector, ceiling);
         let load = Load::over(Attempts { core: core.clone() }, core.name.clone(), &core.settings().config, None);
         let pool = Self {
             core,
@@ -131,8 +131,11 @@ impl Pool {
     ) -> Result<Response<ResponseBody>, SendError> {
         let started = Instant::now();
         let entry = Entry::begin(self.core.clone(), options.operation.as_ref(), started);
-        let deadlines = Deadlines::new(&self.core.settings().config, &options, started);
-        let outgoing = match Outgoing::new(request, options.replay_safe) {
+        let (deadlines, decompress) = {
+            let config = &self.core.settings().config;
+            (Deadlines::new(config, &options, started), config.decompress)
+        };
+        let outgoing = match Outgoing::new(request, options.replay_safe, decompress) {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 entry.fail(&error);
@@ -213,7 +216,7 @@ async fn is_well(core: Arc<Core>, uri: Uri) -> bool {
     let asked = async {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = uri;
-        let outgoing = Outgoing::new(request, true)?;
+        let outgoing = Outgoing::new(request, true, true)?;
         let response = attempt(&core, &outgoing, &deadlines, || {}).await?;
         let status = response.status();
         response.into_body().collect().await?;

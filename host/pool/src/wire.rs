@@ -3,12 +3,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::connect::Socket;
 use crate::meter::Meter;
 
 /// A socket and the permit it was opened with; the permit goes right after the socket.
@@ -18,13 +18,13 @@ use crate::meter::Meter;
 /// reading side decides what the exchange has come to (RFC 9112, section 9.6).
 #[derive(Debug)]
 pub(crate) struct Wire<P> {
-    socket: TcpStream,
+    socket: Socket,
     meter: Arc<Meter>,
     _permit: P,
 }
 
 impl<P> Wire<P> {
-    pub fn new(socket: TcpStream, meter: Arc<Meter>, permit: P) -> Self {
+    pub fn new(socket: Socket, meter: Arc<Meter>, permit: P) -> Self {
         Self {
             socket,
             meter,
@@ -93,7 +93,14 @@ impl<P: Unpin> AsyncWrite for Wire<P> {
         self.socket.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Only TLS to a proxy holds anything back.
+        if self.meter.has_failed() {
+            return Poll::Ready(Ok(()));
+        }
+        if ready!(Pin::new(&mut self.socket).poll_flush(cx)).is_err() {
+            self.meter.fail();
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -204,8 +204,8 @@ impl Runtime {
         let origins = effective_origins(spec, manifest)?;
         let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
         let settings = PoolSettings {
-            config: spec.pool.clone(),
             address_filter: Some(filter),
+            ..PoolSettings::from(spec.pool.clone())
         };
         let pool = self
             .pools

@@ -1,15 +1,21 @@
 //! From an origin to a live HTTP connection: name, address, TCP, TLS, HTTP, all under one deadline.
 
 mod handshake;
+mod names;
+mod proxies;
+mod race;
 mod resolve;
+mod route;
+mod socket;
+mod system;
+mod target;
 mod tls;
+mod trust;
+mod tunnel;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{ConnectStage, SendError};
@@ -18,14 +24,24 @@ use crate::options::later;
 use crate::origin::Origin;
 use crate::settings::AddressFilter;
 use crate::wire::Wire;
+use route::NoWay;
 
 pub(crate) use handshake::{Dialled, Driver, Sender, Unanswered};
-pub(crate) use tls::{Tls, platform_roots};
+pub(crate) use names::Names;
+pub use proxies::Proxies;
+pub(crate) use proxies::{Forward, Rules as ProxyRules};
+pub use resolve::{Resolve, Resolved};
+pub(crate) use socket::Socket;
+pub(crate) use system::SystemResolver;
+pub(crate) use tls::{SharedTls, Tls, platform_roots};
+pub use trust::{Certificates, ClientCertificate, Roots, TlsSettings};
 
 /// How a pool connects.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     pub tls: Tls,
+    pub names: Arc<Names>,
+    pub proxies: Arc<ProxyRules>,
     pub address_filter: Option<Arc<dyn AddressFilter>>,
     pub http2: bool,
     /// Whether origins in clear text are known to speak HTTP/2.
@@ -49,50 +65,13 @@ impl Connector {
             stage,
         };
 
-        let resolving = resolve::resolve(origin, self.address_filter.as_deref());
-        let addresses = timeout_at(deadline, resolving)
-            .await
-            .map_err(|_| late(ConnectStage::Resolving))??;
-        let socket = reach(&addresses, deadline).await.map_err(|error| match error {
-            Unreached::Late => late(ConnectStage::Connecting),
-            Unreached::Refused(source) => SendError::Connect {
-                origin: origin.clone(),
-                source,
-            },
+        let socket = self.reach(origin, deadline).await.map_err(|error| match error {
+            NoWay::Late(stage) => late(stage),
+            NoWay::Failed(error) => error,
         })?;
         let wire = Wire::new(socket, meter, permit);
         timeout_at(deadline, self.agree(origin, wire))
             .await
             .map_err(|_| late(ConnectStage::Securing))?
     }
-}
-
-/// Why no address was reached.
-enum Unreached {
-    Late,
-    Refused(io::Error),
-}
-
-/// A socket to the first address that accepts one. Each address gets an even share of the time that is left, so that
-/// one that never answers does not use up the time of those behind it.
-async fn reach(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unreached> {
-    let mut outcome = Unreached::Late;
-    for (tried, address) in addresses.iter().enumerate() {
-        let now = Instant::now();
-        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        let share = now + deadline.saturating_duration_since(now) / left;
-        outcome = match timeout_at(share, connect(*address)).await {
-            Ok(Ok(socket)) => return Ok(socket),
-            Ok(Err(error)) => Unreached::Refused(error),
-            Err(_) => Unreached::Late,
-        };
-    }
-    Err(outcome)
-}
-
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect(address).await?;
-    // A request is written in one go; waiting for more to send with it would only delay it.
-    socket.set_nodelay(true)?;
-    Ok(socket)
 }

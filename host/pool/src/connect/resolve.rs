@@ -1,37 +1,32 @@
-//! From a host's name to the addresses that may be dialled.
+//! From a host's name to its addresses: [`Resolve`], for whoever has another way than the machine's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
 
-use crate::error::SendError;
-use crate::origin::Origin;
-use crate::settings::AddressFilter;
+use futures::future::BoxFuture;
 
-/// The addresses of `origin` that `filter` permits, in the order the resolver gave them. The resolver runs on threads
-/// made for blocking work.
-pub(super) async fn resolve(origin: &Origin, filter: Option<&dyn AddressFilter>) -> Result<Vec<SocketAddr>, SendError> {
-    let failed = |source| SendError::Dns {
-        origin: origin.clone(),
-        source,
-    };
-    let found: Vec<SocketAddr> = match origin.host().parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, origin.port())],
-        Err(_) => tokio::net::lookup_host((origin.host(), origin.port()))
-            .await
-            .map_err(failed)?
-            .collect(),
-    };
-    let (permitted, denied): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|address| filter.is_none_or(|filter| filter.permits(address.ip())));
-    match (permitted.is_empty(), denied.first()) {
-        (false, _) => Ok(permitted),
-        (true, Some(address)) => Err(SendError::AddressDenied {
-            origin: origin.clone(),
-            address: address.ip(),
-        }),
-        (true, None) => Err(failed(std::io::Error::new(
-            std::io::ErrorKind::NotFound,
-            "the name has no address",
-        ))),
-    }
+/// Finds the addresses of a host.
+///
+/// The pools of a manager share one resolver. What it answers is kept as long as it says, within bounds, and it is
+/// asked once for a name however many dials wait for it.
+pub trait Resolve: fmt::Debug + Send + Sync {
+    /// The addresses of `host`, which is a name in lower case and never a literal address. The future must not block
+    /// its thread; it is dropped when nobody waits for its answer any more.
+    ///
+    /// # Errors
+    ///
+    /// If the name has no address, or that cannot be found out now. Errors are not kept.
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Resolved>>;
+}
+
+/// What a host's name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The addresses, the one to be tried first in front (RFC 6724). Families are mixed before they are dialled
+    /// (RFC 8305, section 4): the family of the first address begins.
+    pub addresses: Vec<IpAddr>,
+    /// How long they may be used: the least TTL of the records.
+    pub valid_for: Duration,
 }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, WaiterId};
 use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
-use crate::connect::{Connector, Sender, Tls};
+use crate::connect::{Connector, Forward, Sender};
 use crate::error::SendError;
 use crate::meter::Meter;
 use crate::options::{Deadlines, later};
@@ -79,17 +79,10 @@ enum Effect {
 }
 
 impl Core {
-    pub fn new(name: &str, settings: PoolSettings, tls: Tls, ceiling: Arc<Ceiling>) -> Arc<Self> {
-        let config = &settings.config;
-        let connector = Connector {
-            tls,
-            address_filter: settings.address_filter.clone(),
-            http2: config.enable_http2,
-            http2_prior_knowledge: config.http2_prior_knowledge,
-            max_header_bytes: config.max_response_header_bytes,
-        };
+    pub fn new(name: &str, settings: PoolSettings, connector: Connector, ceiling: Arc<Ceiling>) -> Arc<Self> {
+        let limits = Limits::of(&settings.config);
         let state = State {
-            admission: Admission::new(Limits::of(config), ceiling.allowance.clone()),
+            admission: Admission::new(limits, ceiling.allowance.clone()),
             connections: HashMap::new(),
             waiters: HashMap::new(),
         };
@@ -146,6 +139,11 @@ impl Core {
     /// The number of sockets there are, in whatever state.
     pub fn sockets(&self) -> usize {
         self.lock().admission.counts().sockets
+    }
+
+    /// How requests to `origin` are to be written if a proxy passes them on.
+    pub fn forwarding(&self, origin: &Origin) -> Option<Forward<'_>> {
+        self.connector.forwarding(origin)
     }
 
     /// What a request needs whose connection has just died.

@@ -173,7 +173,7 @@ pub(crate) fn call(method: &str, timeouts: Timeouts) -> Call {
         ..SendOptions::default()
     };
     Call::new(
-        Outgoing::new(request.unwrap(), false).unwrap(),
+        Outgoing::new(request.unwrap(), false, false).unwrap(),
         Deadlines::new(&PoolConfig::default(), &options, Instant::now()),
         0,
         "test".into(),

@@ -262,6 +262,7 @@ async fn a_name_means_one_pool_with_one_set_of_settings() {
     let filtered = PoolSettings {
         config: config(2),
         address_filter: Some(Arc::new(Nowhere::default())),
+        ..PoolSettings::default()
     };
     let error = manager.pool("voyage", filtered).unwrap_err();
     assert!(matches!(error, PoolError::SettingsDiffer { differing, .. } if differing == ["address_filter"]));
@@ -288,6 +289,7 @@ async fn an_address_that_is_not_permitted_is_not_dialled() {
     let settings = PoolSettings {
         config: config(2),
         address_filter: Some(filter.clone()),
+        ..PoolSettings::default()
     };
     let pool = manager().pool("test", settings).unwrap();
     for host in ["127.0.0.1", "localhost"] {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use rustls::RootCertStore;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use weir_pool::{Pool, PoolConfig, PoolManager, PoolStats, ResponseBody, SendError, SendOptions};
 
@@ -77,13 +77,7 @@ impl Peer {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (number, open) = counting.enter();
-                let played = script(
-                    Connection {
-                        stream,
-                        buffer: Vec::new(),
-                    },
-                    number,
-                );
+                let played = script(Connection::over(stream), number);
                 tokio::spawn(async move {
                     let _ = played.await;
                     drop(open);
@@ -110,12 +104,17 @@ impl Peer {
 }
 
 /// The peer's end of a connection.
-pub struct Connection {
-    pub stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    pub stream: S,
     buffer: Vec<u8>,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub fn over(stream: S) -> Self {
+        let buffer = Vec::new();
+        Self { stream, buffer }
+    }
+
     /// The head of the next request, after its body has been read; `None` at the end of the connection.
     pub async fn request(&mut self) -> io::Result<Option<String>> {
         let Some(head) = self.head().await? else {
@@ -148,7 +147,8 @@ impl Connection {
     }
 
     pub async fn write(&mut self, text: &str) -> io::Result<()> {
-        self.stream.write_all(text.as_bytes()).await
+        self.stream.write_all(text.as_bytes()).await?;
+        self.stream.flush().await
     }
 
     pub async fn answer(&mut self, body: &str) -> io::Result<()> {
@@ -159,15 +159,17 @@ impl Connection {
         .await
     }
 
-    /// Keeps the connection open and reads nothing until the other side is gone.
-    pub async fn hold(self) -> io::Result<()> {
-        self.stream.ready(tokio::io::Interest::ERROR).await?;
-        Ok(())
-    }
-
     /// Reads whatever comes until the other side closes.
     pub async fn drain(mut self) -> io::Result<()> {
         tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await?;
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Keeps the connection open and reads nothing until the other side is gone.
+    pub async fn hold(self) -> io::Result<()> {
+        self.stream.ready(tokio::io::Interest::ERROR).await?;
         Ok(())
     }
 }

@@ -3,15 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::RootCertStore;
 use tokio::sync::Semaphore;
-use weir_pool::{PoolConfig, PoolError};
+use weir_pool::{PoolConfig, PoolError, PoolManager};
 
 use crate::peers::*;
+
+/// A manager whose pools have at most so many sockets together.
+fn below(max_sockets: usize) -> PoolManager {
+    let builder = PoolManager::builder().roots(RootCertStore::empty());
+    builder.max_sockets(max_sockets).build().unwrap()
+}
 
 #[tokio::test]
 async fn all_pools_together_stay_under_the_ceiling_and_nobody_starves() {
     let peer = Peer::answering().await;
-    let manager = manager().with_max_sockets(3);
+    let manager = below(3);
     let pools: Vec<_> = (0..4)
         .map(|number| manager.pool(&format!("pool {number}"), config(3).into()).unwrap())
         .collect();
@@ -29,7 +36,7 @@ async fn all_pools_together_stay_under_the_ceiling_and_nobody_starves() {
 #[tokio::test]
 async fn an_idle_connection_of_another_pool_makes_room() {
     let peer = Peer::answering().await;
-    let manager = manager().with_max_sockets(1);
+    let manager = below(1);
     let one = manager.pool("one", config(3).into()).unwrap();
     let two = manager.pool("two", config(3).into()).unwrap();
     fetch(&one, &peer.uri("/")).await.unwrap();
@@ -41,7 +48,7 @@ async fn an_idle_connection_of_another_pool_makes_room() {
 #[tokio::test]
 async fn a_dropped_pool_gives_its_sockets_back_to_the_others() {
     let peer = Peer::answering().await;
-    let manager = manager().with_max_sockets(1);
+    let manager = below(1);
     let one = manager.pool("one", config(3).into()).unwrap();
     fetch(&one, &peer.uri("/")).await.unwrap();
     manager.close("one", Duration::ZERO).await;

@@ -8,16 +8,17 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Request, Response};
-use rustls::RootCertStore;
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use weir_pool::{Pool, PoolConfig, PoolManager};
+use weir_pool::{Pool, PoolConfig, PoolManager, PoolManagerBuilder};
 
-use crate::peers::{Open, Seen};
+use crate::peers::{Connection, Open, Seen};
 
 /// A request as the peer sees it, with the way to answer it and the number of its connection.
 pub struct Exchange {
@@ -34,12 +35,17 @@ impl Exchange {
     }
 }
 
+/// A name that stands in every peer's certificate beside its address; for resolvers and proxies that lead it there.
+pub const NAME: &str = "server.test";
+
 /// A server behind TLS whose certificate its own [`TlsPeer::pool`] trusts.
 pub struct TlsPeer {
     pub address: SocketAddr,
     pub seen: Arc<Seen>,
     /// Handshakes wait for a permit of this gate.
     pub door: Arc<Semaphore>,
+    /// Its certificate in PEM.
+    pub pem: String,
     roots: RootCertStore,
     leaving: Arc<Notify>,
 }
@@ -86,14 +92,51 @@ impl TlsPeer {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        Self::admitting(None, alpn, serve).await
+    }
+
+    /// Answers every HTTP/1.1 request with what `tell` makes of its connection. Whoever connects must show a certificate
+    /// that `clients` vouches for, if that is given.
+    pub async fn telling(
+        clients: Option<RootCertStore>,
+        tell: impl Fn(&ServerConnection) -> String + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self::admitting(clients, &[b"http/1.1"], move |tls, _, open| {
+            let told = tell(tls.get_ref().1);
+            async move {
+                let _open: Open = open;
+                let mut connection = Connection::over(tls);
+                while let Ok(Some(_)) = connection.request().await {
+                    if connection.answer(&told).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    async fn admitting<F>(
+        clients: Option<RootCertStore>,
+        alpn: &[&[u8]],
+        serve: impl Fn(TlsStream<TcpStream>, usize, Open) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), NAME.to_owned()]).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = clients.map(|clients| {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider.clone());
+            verifier.build().unwrap()
+        });
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -120,6 +163,7 @@ impl TlsPeer {
             address,
             seen,
             door,
+            pem: made.cert.pem(),
             roots,
             leaving: Arc::default(),
         }
@@ -136,7 +180,16 @@ impl TlsPeer {
 
     /// A manager that trusts this peer alone.
     pub fn manager(&self) -> PoolManager {
-        PoolManager::with_roots(self.roots.clone()).unwrap()
+        self.builder().build().unwrap()
+    }
+
+    /// The beginning of a manager that trusts this peer alone.
+    pub fn builder(&self) -> PoolManagerBuilder {
+        PoolManager::builder().roots(self.roots.clone())
+    }
+
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
     }
 
     pub fn pool(&self, config: PoolConfig) -> Pool {

@@ -21,7 +21,9 @@ pub(super) fn http_error(error: SendError) -> HttpError {
             "{message}; a private address needs a grant (egress.allow_private)"
         )),
         SendError::ConnectTimeout { .. } => HttpError::ConnectTimeout(message),
-        SendError::Dns { .. } | SendError::Connect { .. } | SendError::Tls { .. } => HttpError::ConnectFailed(message),
+        SendError::Dns { .. } | SendError::Connect { .. } | SendError::Proxy { .. } | SendError::Tls { .. } => {
+            HttpError::ConnectFailed(message)
+        }
         SendError::WriteTimeout { .. } => HttpError::WriteTimeout(message),
         SendError::FirstByteTimeout { .. } => HttpError::FirstByteTimeout(message),
         SendError::ReadTimeout { .. } => HttpError::ReadTimeout(message),

@@ -1,0 +1,103 @@
+//! Which addresses a host stands for, and which of them may be dialled.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use url::Host;
+
+use super::names::Names;
+use super::race::{Unreached, interleaved, race};
+use crate::error::ConnectStage;
+use crate::settings::AddressFilter;
+
+/// Why there is no socket to a host.
+#[derive(Debug)]
+pub(super) enum Unreachable {
+    /// The time was over, while the dial was busy with this.
+    Late(ConnectStage),
+    Unresolved(io::Error),
+    /// The first of its addresses, none of which the filter permits.
+    Denied(IpAddr),
+    Refused(io::Error),
+}
+
+/// The address that `host` spells out. The old ways to write one (`127.1`, `0x7f000001`) are read as the C library and
+/// most proxies read them, lest they pass for names.
+pub(super) fn literal(host: &str) -> Option<IpAddr> {
+    host.parse().ok().or_else(|| match Host::parse(host) {
+        Ok(Host::Ipv4(address)) => Some(address.into()),
+        _ => None,
+    })
+}
+
+/// The addresses of `host` that `filter` permits, in the order in which they are to be tried.
+pub(super) async fn permitted(
+    names: &Arc<Names>,
+    host: &str,
+    filter: Option<&dyn AddressFilter>,
+    deadline: Instant,
+) -> Result<Vec<IpAddr>, Unreachable> {
+    let found = match literal(host) {
+        Some(address) => vec![address],
+        None => timeout_at(deadline, names.lookup(host))
+            .await
+            .map_err(|_| Unreachable::Late(ConnectStage::Resolving))?
+            .map_err(Unreachable::Unresolved)?
+            .to_vec(),
+    };
+    let permits = |address: &IpAddr| filter.is_none_or(|filter| filter.permits(*address));
+    let (permitted, denied): (Vec<_>, Vec<_>) = found.into_iter().partition(permits);
+    match (permitted.is_empty(), denied.first()) {
+        (true, Some(address)) => Err(Unreachable::Denied(*address)),
+        _ => Ok(interleaved(&permitted)),
+    }
+}
+
+/// A socket to `host`, at one of its addresses that `filter` permits.
+pub(super) async fn reach(
+    names: &Arc<Names>,
+    host: &str,
+    port: u16,
+    filter: Option<&dyn AddressFilter>,
+    deadline: Instant,
+) -> Result<TcpStream, Unreachable> {
+    let addresses: Vec<_> = permitted(names, host, filter, deadline)
+        .await?
+        .into_iter()
+        .map(|address| SocketAddr::new(address, port))
+        .collect();
+    race(&addresses, deadline, connect).await.map_err(|error| {
+        // The server may have moved: the next dial is to hear of it.
+        names.forget(host);
+        match error {
+            Unreached::Late => Unreachable::Late(ConnectStage::Connecting),
+            Unreached::Refused(source) => Unreachable::Refused(source),
+        }
+    })
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect(address).await?;
+    // A request is written in one go; waiting for more to send with it would only delay it.
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_known_in_whatever_way_it_is_written() {
+        for host in ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.0.0.1."] {
+            assert_eq!(literal(host), Some([127, 0, 0, 1].into()), "{host}");
+        }
+        assert_eq!(literal("::1"), Some("::1".parse().unwrap()));
+        for host in ["localhost", "1.example", "127.0.0.1.nip.io", "a_b"] {
+            assert_eq!(literal(host), None, "{host}");
+        }
+    }
+}
