@@ -171,6 +171,8 @@ pub(crate) struct Forward<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::proptest;
+
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Rules {
@@ -271,5 +273,20 @@ mod tests {
         assert!(rules.forwarding(&origin("http://localhost")).is_none());
         let rules = environment(&[("ALL_PROXY", "socks5://a")]);
         assert!(rules.forwarding(&origin("http://example.org")).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_in_the_environment_makes_the_rules_panic(
+            url in "(https?|socks5h?|)(://)?[ -~]{0,20}",
+            no_proxy in "[ -~é]{0,30}",
+            host in "[a-z0-9.-]{1,20}",
+        ) {
+            let rules = environment(&[("ALL_PROXY", &url), ("NO_PROXY", &no_proxy)]);
+            if let Ok(origin) = format!("http://{host}").parse().map_err(drop).and_then(|uri| Origin::of(&uri).map_err(drop)) {
+                let _ = rules.proxy_of(&origin);
+                let _ = rules.forwarding(&origin);
+            }
+        }
     }
 }
