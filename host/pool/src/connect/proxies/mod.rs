@@ -75,7 +75,8 @@ impl Proxies {
     ///
     /// If the URL is not one of a proxy.
     pub fn through(url: &str, no_proxy: &str) -> Result<Self, ProxyError> {
-        let rules = Rules::all_through(Proxy::parse(url)?, no_proxy);
+        let proxy = Proxy::parse(url).map_err(|problem| ProxyError::Invalid { problem })?;
+        let rules = Rules::all_through(proxy, no_proxy);
         Ok(Self(Choice::Given(Arc::new(Given {
             url: url.to_owned(),
             no_proxy: no_proxy.to_owned(),

@@ -9,7 +9,6 @@ use hyper_util::client::proxy::matcher::Matcher;
 use super::proxy::{Proxy, Scheme};
 use crate::connect::target::literal;
 use crate::origin::Origin;
-use crate::proxy_error::ProxyError;
 
 /// Which proxy is for which origin. It is decided by the origin alone, so connections of an origin are alike.
 #[derive(Debug)]
@@ -25,10 +24,7 @@ pub(crate) struct Rules {
 enum Named {
     Proxy(Arc<Proxy>),
     /// What the variable says is not understood.
-    Misnamed {
-        variable: &'static str,
-        problem: &'static str,
-    },
+    Misnamed(Misnamed),
 }
 
 /// A variable that names no proxy.
@@ -65,17 +61,13 @@ impl Rules {
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let named = |names: &[&'static str]| {
-            let (name, value) = names.iter().find_map(|name| Some((*name, set(name)?)))?;
+            let (variable, value) = names.iter().find_map(|name| Some((*name, set(name)?)))?;
             Some(match Proxy::parse(value.trim()) {
                 Ok(proxy) => Named::Proxy(Arc::new(proxy)),
-                Err(ProxyError::Invalid { problem }) => {
-                    tracing::warn!(variable = name, problem, "this variable names no proxy");
-                    Named::Misnamed {
-                        variable: name,
-                        problem,
-                    }
+                Err(problem) => {
+                    tracing::warn!(variable, problem, "this variable names no proxy");
+                    Named::Misnamed(Misnamed { variable, problem })
                 }
-                Err(_) => return None,
             })
         };
         // A CGI script's `HTTP_PROXY` is a header of the request it answers (CVE-2016-5385).
@@ -103,7 +95,7 @@ impl Rules {
         }
         match named {
             Named::Proxy(proxy) => Ok(Some(proxy)),
-            Named::Misnamed { variable, problem } => Err(Misnamed { variable, problem }),
+            Named::Misnamed(misnamed) => Err(*misnamed),
         }
     }
 
