@@ -100,7 +100,7 @@ pub enum SendError {
         #[source]
         source: ProxyError,
     },
-    /// Name resolution, TCP and TLS together took too long.
+    /// Name resolution, TCP, the proxy and TLS together took too long.
     #[error("connecting to {origin} took longer than {limit:?} (while {stage})")]
     ConnectTimeout {
         /// Whom the request was for.
@@ -325,7 +325,7 @@ pub enum ConnectStage {
     Resolving,
     /// Opening the TCP connection.
     Connecting,
-    /// Agreeing with a proxy on a way to the server.
+    /// Reaching a proxy and agreeing with it on a way to the server.
     Tunnelling,
     /// Agreeing on TLS and HTTP.
     Securing,

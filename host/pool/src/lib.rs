@@ -35,6 +35,7 @@
 //!
 //! - **A cap that holds.** `max_connections` counts every socket from before its dial until it is closed, whoever went
 //!   away meanwhile. An idle connection is used before another is dialled, and no more dials are made than callers wait.
+//!   One exception lasts for less than a dial: two addresses of a host may be raced under one permit.
 //! - **Fairness.** Callers are served in the order of their arrival, also across origins: at the cap, the least
 //!   recently used idle connection makes room for another origin. A line longer than `max_waiters` is refused at once.
 //! - **No dead connections.** The end of an idle connection is seen when it happens. If a reused connection dies as a
@@ -47,6 +48,11 @@
 //! - **HTTP/2 shares.** One handshake tells an origin's protocol before more dials are made; a connection is filled up
 //!   to the peer's limit of streams before another is opened within the cap; what the peer refused or never looked at
 //!   is sent again.
+//!
+//! - **A good way there.** Names are resolved off the runtime's threads and kept for their TTL ([`Resolve`]); addresses
+//!   are raced (RFC 8305) after a filter has seen them ([`AddressFilter`]); proxies are those of the environment or of
+//!   the settings ([`Proxies`]); a pool may have roots and a client certificate of its own ([`TlsSettings`]). All of it
+//!   is under one deadline.
 //!
 //! # Where the time goes
 //!

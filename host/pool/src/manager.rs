@@ -261,9 +261,9 @@ impl PoolManagerBuilder {
     pub fn build(self) -> Result<PoolManager, TlsError> {
         let tls = SharedTls::new(self.roots.map_or_else(platform_roots, Ok)?);
         let resolver = self.resolver.unwrap_or_else(|| Arc::new(SystemResolver::default()));
-        let proxies = self
-            .proxies
-            .unwrap_or_else(|| ProxyRules::of_environment(|name| std::env::var(name).ok()));
+        let proxies = self.proxies.unwrap_or_else(|| {
+            ProxyRules::of_environment(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+        });
         Ok(PoolManager {
             tls: Arc::new(tls),
             names: Names::new(resolver),

@@ -22,6 +22,8 @@ pub enum ProxyError {
     #[error("no secure connection to it: {0}")]
     Tls(#[source] io::Error),
     /// The proxy asks for a user name and a password (HTTP status 407), and none are given. Put them into its URL.
+    ///
+    /// A request to an `http` origin, which is passed on without a tunnel, has the proxy's 407 for an answer instead.
     #[error("it asks for a user name and a password")]
     AuthenticationRequired,
     /// The proxy does not accept the user name and the password (HTTP status 407). Correct them in its URL.

@@ -58,26 +58,28 @@ where
     let mut failure = Unreached::Late;
     let mut next_at = Instant::now();
     loop {
-        if attempts.is_empty() && waiting.len() == 0 {
-            return Err(failure);
+        let now = Instant::now();
+        let may_start = attempts.len() < ABREAST && waiting.len() > 0;
+        // A timer would round up to the next millisecond.
+        if may_start && next_at <= now {
+            let rounds = u32::try_from(waiting.len().div_ceil(ABREAST)).unwrap_or(u32::MAX);
+            let until = now + deadline.saturating_duration_since(now) / rounds;
+            attempts.extend(waiting.next().map(|address| timeout_at(until, connect(address))));
+            next_at = now + ATTEMPT_DELAY;
+            continue;
         }
         tokio::select! {
             biased;
-            Some(ended) = attempts.next() => {
+            ended = attempts.next() => {
                 failure = match ended {
-                    Ok(Ok(socket)) => return Ok(socket),
-                    Ok(Err(error)) => Unreached::Refused(error),
-                    Err(_) => Unreached::Late,
+                    Some(Ok(Ok(socket))) => return Ok(socket),
+                    Some(Ok(Err(error))) => Unreached::Refused(error),
+                    Some(Err(_)) => Unreached::Late,
+                    None => return Err(failure),
                 };
                 next_at = Instant::now();
             }
-            () = sleep_until(next_at), if attempts.len() < ABREAST && waiting.len() > 0 => {
-                let now = Instant::now();
-                let rounds = u32::try_from(waiting.len().div_ceil(ABREAST)).unwrap_or(u32::MAX);
-                let until = now + deadline.saturating_duration_since(now) / rounds;
-                attempts.extend(waiting.next().map(|address| timeout_at(until, connect(address))));
-                next_at = now + ATTEMPT_DELAY;
-            }
+            () = sleep_until(next_at), if may_start => {}
         }
     }
 }

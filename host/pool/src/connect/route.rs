@@ -115,7 +115,7 @@ impl Connector {
         let socket = target::reach(&self.names, proxy.host(), proxy.port, None, deadline)
             .await
             .map_err(|error| match error {
-                Unreachable::Late(stage) => NoWay::Late(stage),
+                Unreachable::Late(_) => NoWay::Late(ConnectStage::Tunnelling),
                 Unreachable::Unresolved(source) => failed(origin, proxy, ProxyError::Unresolved(source)),
                 Unreachable::Refused(source) => failed(origin, proxy, ProxyError::Unreachable(source)),
                 // Nothing is denied without a filter.

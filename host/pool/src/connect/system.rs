@@ -8,6 +8,9 @@
 //!
 //! The files are looked at again when they have changed, as a laptop's or a container's do while it runs.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::future::Future;
 use std::io;
@@ -19,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
-use hickory_resolver::config::ResolveHosts;
+use hickory_resolver::config::{ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -143,7 +146,11 @@ impl Configuration {
 
 impl Servers {
     fn of_system() -> Result<Self, NetError> {
-        let (config, mut options) = read_system_conf()?;
+        let (config, options) = read_system_conf()?;
+        Self::new(config, options)
+    }
+
+    fn new(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NetError> {
         let search = match (config.search(), config.domain()) {
             ([], domain) => domain.into_iter().cloned().collect(),
             (search, _) => search.to_vec(),
@@ -264,110 +271,4 @@ async fn by_c_library(host: &str) -> io::Result<Resolved> {
             .collect(),
         valid_for: LONGEST,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::future::{pending, ready};
-    use tokio::time::sleep;
-
-    use super::*;
-
-    fn name(text: &str) -> Name {
-        Name::from_ascii(text).unwrap()
-    }
-
-    fn found(addresses: &[&str], seconds: u64) -> Answer {
-        Ok(Some(Resolved {
-            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-            valid_for: Duration::from_secs(seconds),
-        }))
-    }
-
-    fn later(millis: u64, answer: Answer) -> BoxFuture<'static, Answer> {
-        async move {
-            sleep(Duration::from_millis(millis)).await;
-            answer
-        }
-        .boxed()
-    }
-
-    fn failed() -> Answer {
-        Err(NetError::from("no server answered"))
-    }
-
-    #[test]
-    fn a_short_name_is_looked_for_in_the_search_domains_first() {
-        let search = [name("corp.test."), name("test.")];
-        let tried = |text: &str, ndots| -> Vec<String> {
-            candidates(&name(text), &search, ndots)
-                .iter()
-                .map(Name::to_ascii)
-                .collect()
-        };
-        assert_eq!(tried("db", 1), ["db.corp.test.", "db.test.", "db."]);
-        assert_eq!(tried("db.eu", 1), ["db.eu.", "db.eu.corp.test.", "db.eu.test."]);
-        assert_eq!(tried("db.eu", 5), ["db.eu.corp.test.", "db.eu.test.", "db.eu."]);
-        assert_eq!(tried("db.", 1), ["db."]);
-        assert_eq!(tried("my_service.x", 1)[0], "my_service.x.");
-        assert_eq!(tried("localhost", 1)[0], "localhost.");
-    }
-
-    #[test]
-    fn a_name_in_the_hosts_file_has_those_addresses_alone() {
-        let mut hosts = Hosts::default();
-        hosts
-            .read_hosts_conf("10.0.0.7 qdrant # here\n::7 both\n10.0.0.8 both".as_bytes())
-            .unwrap();
-        let configuration = Configuration {
-            modified: [None, None],
-            hosts,
-            servers: None,
-        };
-        let in_file = |text: &str| {
-            configuration
-                .in_hosts_file(&name(text))
-                .map(|resolved| resolved.addresses)
-        };
-        assert_eq!(in_file("qdrant"), Some(vec![[10, 0, 0, 7].into()]));
-        assert_eq!(
-            in_file("both"),
-            Some(vec!["::7".parse().unwrap(), [10, 0, 0, 8].into()])
-        );
-        assert_eq!(in_file("other"), None);
-    }
-
-    #[tokio::test]
-    async fn the_machine_knows_its_own_name() {
-        let resolver = SystemResolver::default();
-        let resolved = resolver.find("localhost").await.unwrap();
-        assert!(resolved.addresses.iter().all(IpAddr::is_loopback), "{resolved:?}");
-        assert!(!resolved.addresses.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn both_families_are_waited_for_and_the_shorter_time_holds() {
-        let answer = both(later(40, found(&["::1"], 60)), later(10, found(&["10.0.0.1"], 20))).await;
-        assert_eq!(answer.unwrap(), found(&["::1", "10.0.0.1"], 20).unwrap());
-        let answer = both(later(10, found(&["::1"], 60)), later(40, found(&["10.0.0.1"], 90))).await;
-        assert_eq!(answer.unwrap(), found(&["::1", "10.0.0.1"], 60).unwrap());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_family_nobody_answers_for_costs_no_more_than_the_resolution_delay() {
-        let began = Instant::now();
-        let answer = both(pending::<Answer>(), later(10, found(&["10.0.0.1"], 60))).await;
-        assert_eq!(answer.unwrap(), found(&["10.0.0.1"], 0).unwrap());
-        assert_eq!(began.elapsed(), Duration::from_millis(60));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_empty_answer_of_one_family_waits_for_the_other() {
-        let answer = both(ready(Ok(None)), later(900, found(&["10.0.0.1"], 60))).await;
-        assert_eq!(answer.unwrap(), found(&["10.0.0.1"], 60).unwrap());
-        let answer = both(ready(failed()), later(900, found(&["10.0.0.1"], 60))).await;
-        assert_eq!(answer.unwrap(), found(&["10.0.0.1"], 0).unwrap());
-        assert!(both(ready(Ok(None)), ready(Ok(None))).await.unwrap().is_none());
-        assert!(both(ready(Ok(None)), ready(failed())).await.is_err());
-    }
 }

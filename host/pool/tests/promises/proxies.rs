@@ -9,7 +9,7 @@ use weir_pool::{
     AddressFilter, ConnectStage, PoolConfig, PoolError, PoolManager, PoolSettings, Proxies, ProxyError, SendError,
 };
 
-use crate::peers::{Connection, Peer, at_rest, config, fetch, manager, until};
+use crate::peers::{Connection, Peer, at_rest, config, eventually, fetch, manager, until};
 use crate::proxy_peers::{Asked, http, pass_on, socks5, through};
 use crate::resolving::{Fixed, manager_with};
 use crate::tls_peers::{NAME, TlsPeer};
@@ -165,6 +165,26 @@ async fn a_silent_proxy_is_given_no_more_than_the_connect_timeout() {
             "{error:?}"
         );
         until(&pool, at_rest).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pool_closed_while_its_proxy_is_silent_leaves_no_socket() {
+    let peer = Peer::following(|connection, _| connection.drain()).await;
+    for scheme in ["http", "socks5h"] {
+        let manager = manager();
+        let pool = manager
+            .pool("test", through(&format!("{scheme}://{}", peer.address)))
+            .unwrap();
+        let fetching = tokio::spawn({
+            let pool = pool.clone();
+            async move { fetch(&pool, "https://server.test/").await }
+        });
+        until(&pool, |stats| stats.connecting == 1 && peer.seen.open() == 1).await;
+        manager.close("test", Duration::ZERO).await;
+        assert!(matches!(fetching.await.unwrap(), Err(SendError::Closed { .. })));
+        until(&pool, at_rest).await;
+        eventually(|| peer.seen.open() == 0).await;
     }
 }
 

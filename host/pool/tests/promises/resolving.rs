@@ -136,17 +136,19 @@ async fn a_name_is_dialled_at_its_permitted_addresses_alone() {
         address_filter: Some(Arc::new(OnlyOne)),
         ..PoolSettings::from(config(2))
     };
-    let elsewhere = TcpListener::bind(("127.0.0.2", peer.address.port())).await.unwrap();
-    let mixed = manager_with(Fixed::new(&["127.0.0.2", "127.0.0.1"]));
+    let elsewhere = TcpListener::bind((Ipv6Addr::LOCALHOST, peer.address.port()))
+        .await
+        .unwrap();
+    let mixed = manager_with(Fixed::new(&["::1", "127.0.0.1"]));
     assert!(fetch(&mixed.pool("test", settings()).unwrap(), &uri).await.is_ok());
     assert!(elsewhere.accept().now_or_never().is_none());
 
-    let denied = manager_with(Fixed::new(&["127.0.0.2", "::1"]));
+    let denied = manager_with(Fixed::new(&["::1", "127.0.0.2"]));
     let error = fetch(&denied.pool("test", settings()).unwrap(), &uri)
         .await
         .unwrap_err();
     assert!(
-        matches!(error, SendError::AddressDenied { address, .. } if address == IpAddr::from([127, 0, 0, 2])),
+        matches!(error, SendError::AddressDenied { address, .. } if address == IpAddr::from(Ipv6Addr::LOCALHOST)),
         "{error}"
     );
     assert!(elsewhere.accept().now_or_never().is_none());

@@ -1,103 +1,14 @@
-//! Which proxy an origin is reached through: [`Proxies`], by configuration or by the environment.
-//!
-//! | scheme of the proxy | `https` origins | `http` origins | who resolves the origin's name |
-//! |---|---|---|---|
-//! | `http`, `https` | CONNECT | requests in absolute form | the proxy |
-//! | `socks5` | tunnel | tunnel | this machine |
-//! | `socks5h` | tunnel | tunnel | the proxy |
+//! Which origins go through which proxy: [`Rules`].
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Matcher;
 
-use super::target::literal;
+use super::proxy::{Proxy, Scheme};
+use crate::connect::target::literal;
 use crate::origin::Origin;
-use crate::proxy_error::ProxyError;
-
-/// Which proxy a pool's connections go through: by default the one that the environment names.
-///
-/// A user name and a password in a proxy's URL are sent to that proxy alone; they show up in no error, log or `Debug`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proxies(Choice);
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Choice {
-    #[default]
-    Environment,
-    None,
-    Given(Arc<Given>),
-}
-
-struct Given {
-    url: String,
-    no_proxy: String,
-    rules: Arc<Rules>,
-}
-
-impl PartialEq for Given {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.url, &self.no_proxy) == (&other.url, &other.no_proxy)
-    }
-}
-
-impl Eq for Given {}
-
-impl fmt::Debug for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.rules.fmt(f)
-    }
-}
-
-impl Proxies {
-    /// What `HTTP_PROXY`, `HTTPS_PROXY` and, for origins of both schemes, `ALL_PROXY` name, except for the hosts in
-    /// `NO_PROXY`; each in upper or lower case. They were read when the manager was made. A loopback host
-    /// (`localhost`, `127.0.0.0/8`, `::1`) is never reached through a proxy of the environment.
-    ///
-    /// A variable that cannot be understood fails the requests it would apply to: they do not go around the proxy.
-    pub fn environment() -> Self {
-        Self(Choice::Environment)
-    }
-
-    /// No proxy, whatever the environment says.
-    pub fn none() -> Self {
-        Self(Choice::None)
-    }
-
-    /// The proxy at `url` for every host but those in `no_proxy`. The URL is `http`, `https`, `socks5` or `socks5h`,
-    /// with a user name and a password where the proxy asks for them. The list is that of `NO_PROXY`: host names, which
-    /// stand for their subdomains as well, addresses and networks (`10.0.0.0/8`), separated by commas, or `*`. Ports
-    /// are not looked at.
-    ///
-    /// # Errors
-    ///
-    /// If the URL is not one of a proxy.
-    pub fn through(url: &str, no_proxy: &str) -> Result<Self, ProxyError> {
-        let proxy = Arc::new(Proxy::parse(url)?);
-        let rules = Rules {
-            http: Some(Named::Proxy(proxy.clone())),
-            https: Some(Named::Proxy(proxy)),
-            exempt: exempting(no_proxy),
-            spares_loopback: false,
-        };
-        Ok(Self(Choice::Given(Arc::new(Given {
-            url: url.to_owned(),
-            no_proxy: no_proxy.to_owned(),
-            rules: Arc::new(rules),
-        }))))
-    }
-
-    /// The rules that hold, where `environment` holds those of the environment.
-    pub(crate) fn rules(&self, environment: &Arc<Rules>) -> Arc<Rules> {
-        match &self.0 {
-            Choice::Environment => environment.clone(),
-            Choice::None => Arc::default(),
-            Choice::Given(given) => given.rules.clone(),
-        }
-    }
-}
 
 /// Which proxy is for which origin. It is decided by the origin alone, so connections of an origin are alike.
 #[derive(Debug)]
@@ -113,10 +24,7 @@ pub(crate) struct Rules {
 enum Named {
     Proxy(Arc<Proxy>),
     /// What the variable says is not understood.
-    Misnamed {
-        variable: &'static str,
-        problem: &'static str,
-    },
+    Misnamed(Misnamed),
 }
 
 /// A variable that names no proxy.
@@ -138,21 +46,28 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// One proxy for every host but those in `no_proxy`.
+    pub fn all_through(proxy: Proxy, no_proxy: &str) -> Self {
+        let named = Some(Named::Proxy(Arc::new(proxy)));
+        Self {
+            http: named.clone(),
+            https: named,
+            exempt: exempting(no_proxy),
+            spares_loopback: false,
+        }
+    }
+
     /// The rules of an environment. An empty variable is as good as none.
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let named = |names: &[&'static str]| {
-            let (name, value) = names.iter().find_map(|name| Some((*name, set(name)?)))?;
+            let (variable, value) = names.iter().find_map(|name| Some((*name, set(name)?)))?;
             Some(match Proxy::parse(value.trim()) {
                 Ok(proxy) => Named::Proxy(Arc::new(proxy)),
-                Err(ProxyError::Invalid { problem }) => {
-                    tracing::warn!(variable = name, problem, "this variable names no proxy");
-                    Named::Misnamed {
-                        variable: name,
-                        problem,
-                    }
+                Err(problem) => {
+                    tracing::warn!(variable, problem, "this variable names no proxy");
+                    Named::Misnamed(Misnamed { variable, problem })
                 }
-                Err(_) => return None,
             })
         };
         // A CGI script's `HTTP_PROXY` is a header of the request it answers (CVE-2016-5385).
@@ -180,7 +95,7 @@ impl Rules {
         }
         match named {
             Named::Proxy(proxy) => Ok(Some(proxy)),
-            Named::Misnamed { variable, problem } => Err(Misnamed { variable, problem }),
+            Named::Misnamed(misnamed) => Err(*misnamed),
         }
     }
 
@@ -246,82 +161,10 @@ pub(crate) struct Forward<'a> {
     pub authorization: Option<&'a HeaderValue>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-    Socks5,
-    Socks5h,
-}
-
-/// A proxy. Its `Debug` and `Display` tell where it is and not who uses it.
-#[derive(Debug)]
-pub(crate) struct Proxy {
-    pub scheme: Scheme,
-    pub port: u16,
-    found: Intercept,
-}
-
-impl Proxy {
-    fn parse(url: &str) -> Result<Self, ProxyError> {
-        let invalid = |problem| ProxyError::Invalid { problem };
-        let found = Matcher::builder()
-            .all(url)
-            .build()
-            .intercept(&Uri::from_static("http://any.invalid/"))
-            .ok_or(invalid("it is no URL of a proxy"))?;
-        let authority = found.uri().authority().ok_or(invalid("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(invalid("an @ in the user name or the password must be written as %40"));
-        }
-        if authority.host().is_empty() {
-            return Err(invalid("it names no host"));
-        }
-        let (scheme, default_port) = match found.uri().scheme_str() {
-            Some("http") => (Scheme::Http, 80),
-            Some("https") => (Scheme::Https, 443),
-            // RFC 1928, section 3.
-            Some("socks5") => (Scheme::Socks5, 1080),
-            Some("socks5h") => (Scheme::Socks5h, 1080),
-            _ => return Err(invalid("the scheme must be http, https, socks5 or socks5h")),
-        };
-        let port = match authority.as_str().strip_prefix(authority.host()) {
-            Some("" | ":") => default_port,
-            _ => authority
-                .port_u16()
-                .filter(|port| *port > 0)
-                .ok_or(invalid("the port must be between 1 and 65535"))?,
-        };
-        Ok(Self { scheme, port, found })
-    }
-
-    /// Its host; an IPv6 address without its brackets.
-    pub fn host(&self) -> &str {
-        let host = self.found.uri().host().unwrap_or_default();
-        host.trim_start_matches('[').trim_end_matches(']')
-    }
-
-    /// The value of `Proxy-Authorization`, for a proxy that speaks HTTP.
-    pub fn authorization(&self) -> Option<&HeaderValue> {
-        self.found.basic_auth()
-    }
-
-    /// User name and password, for a proxy that speaks SOCKS (RFC 1929).
-    pub fn credentials(&self) -> Option<(&str, &str)> {
-        self.found.raw_auth()
-    }
-}
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uri = self.found.uri();
-        let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-        write!(f, "{scheme}://{host}:{}", self.port)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::proptest;
+
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Rules {
@@ -393,10 +236,8 @@ mod tests {
             assert_eq!(proxy_of(&rules, direct), None, "{direct}");
         }
         assert!(proxy_of(&rules, "http://localhost.example").is_some());
-        let Proxies(Choice::Given(given)) = Proxies::through("http://a", "").unwrap() else {
-            panic!("a proxy was given");
-        };
-        assert!(proxy_of(&given.rules, "http://localhost").is_some());
+        let given = Rules::all_through(Proxy::parse("http://a").unwrap(), "");
+        assert!(proxy_of(&given, "http://localhost").is_some());
     }
 
     #[test]
@@ -416,29 +257,6 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_used_and_never_shown() {
-        let rules = environment(&[("ALL_PROXY", "http://ada:s3cret%40@a:3128")]);
-        let given = Proxies::through("socks5h://ada:s3cret@b", "").unwrap();
-        let shown = format!("{rules:?} {given:?} {:?}", proxy_of(&rules, "http://example.org"));
-        assert!(!shown.contains("s3cret") && !shown.contains("ada"), "{shown}");
-        let origin = Origin::of(&"http://example.org".parse().unwrap()).unwrap();
-        let authorization = rules.forwarding(&origin).unwrap().authorization.unwrap();
-        assert_eq!(authorization, "Basic YWRhOnMzY3JldEA=");
-        for url in [
-            "http://ada:s3@cret@a",
-            "ftp://ada:s3cret@a",
-            "socks4://ada:s3cret@a",
-            "http://a:0",
-            "",
-            "http://a:99999",
-        ] {
-            let error = Proxies::through(url, "").unwrap_err();
-            let shown = format!("{error} {error:?}");
-            assert!(!shown.contains("cret"), "{shown}");
-        }
-    }
-
-    #[test]
     fn requests_are_passed_on_one_by_one_in_clear_text_only() {
         let origin = |uri: &str| Origin::of(&uri.parse().unwrap()).unwrap();
         let rules = environment(&[("ALL_PROXY", "http://a")]);
@@ -447,5 +265,20 @@ mod tests {
         assert!(rules.forwarding(&origin("http://localhost")).is_none());
         let rules = environment(&[("ALL_PROXY", "socks5://a")]);
         assert!(rules.forwarding(&origin("http://example.org")).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_in_the_environment_makes_the_rules_panic(
+            url in "(https?|socks5h?|)(://)?[ -~]{0,20}",
+            no_proxy in "[ -~é]{0,30}",
+            host in "[a-z0-9.-]{1,20}",
+        ) {
+            let rules = environment(&[("ALL_PROXY", &url), ("NO_PROXY", &no_proxy)]);
+            if let Ok(origin) = format!("http://{host}").parse().map_err(drop).and_then(|uri| Origin::of(&uri).map_err(drop)) {
+                let _ = rules.proxy_of(&origin);
+                let _ = rules.forwarding(&origin);
+            }
+        }
     }
 }
