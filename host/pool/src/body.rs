@@ -15,8 +15,6 @@ use crate::admission::Protocol;
 use crate::core::Lease;
 use crate::error::{ResetPoint, SendError};
 use crate::exchange::{Answer, Keeping};
-use crate::load::call::Holding;
-use crate::load::concurrency::Permit;
 use crate::options::{Deadlines, later};
 use crate::origin::Origin;
 use crate::outgoing::Progress;
@@ -206,14 +204,6 @@ impl Held {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-        }
-    }
-}
-
-impl Holding for ResponseBody {
-    fn hold(&mut self, permit: Permit) {
-        if let Some(record) = self.record() {
-            record.hold(permit);
         }
     }
 }
