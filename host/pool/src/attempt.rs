@@ -15,7 +15,8 @@ use crate::body::ResponseBody;
 use crate::core::Core;
 use crate::error::SendError;
 use crate::exchange::{Answer, Failure, exchange};
-use crate::load::call::Call;
+use crate::load::call::{Call, Holding};
+use crate::load::concurrency::Permit;
 use crate::options::Deadlines;
 use crate::outgoing::Outgoing;
 use crate::record::Record;
@@ -141,5 +142,14 @@ impl Service<Call> for Attempts {
     fn call(&mut self, call: Call) -> Self::Future {
         let core = self.core.clone();
         Box::pin(async move { attempt(&core, &call.outgoing, &call.deadlines, || call.depart()).await })
+    }
+}
+
+impl Holding for ResponseBody {
+    fn hold(&mut self, permit: Permit) {
+        // One that has ended already holds nothing.
+        if let Some(record) = self.record() {
+            record.hold(permit);
+        }
     }
 }

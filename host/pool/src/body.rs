@@ -16,8 +16,6 @@ use crate::decode::{Decoder, Undecoded};
 use crate::error::{ResetPoint, SendError, TransportError};
 use crate::exchange::{Answer, Keeping};
 use crate::incoming::Incoming;
-use crate::load::call::Holding;
-use crate::load::concurrency::Permit;
 use crate::options::{Deadlines, later};
 use crate::origin::Origin;
 use crate::outgoing::Progress;
@@ -274,14 +272,6 @@ impl Held {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-        }
-    }
-}
-
-impl Holding for ResponseBody {
-    fn hold(&mut self, permit: Permit) {
-        if let Some(record) = self.record() {
-            record.hold(permit);
         }
     }
 }

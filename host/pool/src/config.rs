@@ -197,4 +197,19 @@ mod tests {
         );
         assert_eq!(PoolConfig::preset("someone-else"), PoolConfig::default());
     }
+
+    #[test]
+    fn a_difference_in_load_control_is_named() {
+        let config = PoolConfig {
+            max_concurrent_requests: NonZeroUsize::new(1),
+            operations: BTreeMap::from([("embed".to_owned(), Timeouts::default())]),
+            caller_timeouts: CallerTimeouts::Shorten,
+            load: LoadConfig::recommended(),
+            ..PoolConfig::default()
+        };
+        assert_eq!(
+            config.differences(&PoolConfig::default()),
+            ["max_concurrent_requests", "operations", "caller_timeouts", "load"]
+        );
+    }
 }

@@ -48,18 +48,55 @@
 //! - **HTTP/2 shares.** One handshake tells an origin's protocol before more dials are made; a connection is filled up
 //!   to the peer's limit of streams before another is opened within the cap; what the peer refused or never looked at
 //!   is sent again.
-//!
 //! - **A good way there.** Names are resolved off the runtime's threads and kept for their TTL ([`Resolve`]); addresses
 //!   are raced (RFC 8305) after a filter has seen them ([`AddressFilter`]); proxies are those of the environment or of
 //!   the settings ([`Proxies`]); a pool may have roots and a client certificate of its own ([`TlsSettings`]). All of it
 //!   is under one deadline.
 //!
+//! # Load control
+//!
+//! [`PoolConfig::load`] puts layers between callers and connections; by default there are none.
+//!
+//! ```
+//! use std::num::NonZeroU32;
+//!
+//! use weir_pool::{LoadConfig, PoolConfig, RateConfig};
+//!
+//! let load = LoadConfig {
+//!     // What the provider allows this account; its answers are heeded in any case.
+//!     rate: Some(RateConfig { tokens_per_minute: NonZeroU32::new(3_000_000), ..Default::default() }),
+//!     ..LoadConfig::recommended()
+//! };
+//! let config = PoolConfig { load, ..PoolConfig::preset("voyage") };
+//! ```
+//!
+//! | part | what it does | what its callers see of it |
+//! |---|---|---|
+//! | [`RetryConfig`] | sends again after 408, 429, 500, 502, 503, 504 and lost connections, as `Retry-After` asks, within a budget | the last answer or error |
+//! | [`HedgeConfig`] | sends what is answered late a second time | the first answer |
+//! | [`BreakerConfig`] | asks nothing of an origin that keeps failing | [`SendError::BreakerOpen`] at once |
+//! | [`RateConfig`] | keeps to requests and tokens a minute, and to what answers say is left | a wait, or [`SendError::RateLimited`] |
+//! | [`AdaptiveConcurrency`] | has fewer requests under way while the server is overloaded | a wait, or [`SendError::PoolTimeout`] |
+//! | [`ProbeConfig`] | asks from time to time whether the server is well | [`Pool::health`] |
+//!
+//! **Nothing is done twice by them.** A request whose method is not idempotent, that has no `Idempotency-Key` and is not
+//! marked [`SendOptions::replay_safe`] is sent again only after 429, or after an error that proves that the server has
+//! not acted on it ([`SendError::is_unprocessed`]).
+//!
+//! A caller's request is one in [`PoolStats::total_requests`] and has one outcome, however many attempts it took.
+//! [`Pool::health`] says in a word how the pool is doing, with its reasons.
+//!
 //! # Where the time goes
 //!
 //! `pool_timeout` runs from the call of [`Pool::send`] until a connection is granted. It does not cut short a dial made
-//! for the caller, which has a deadline of its own (`connect_timeout`).
+//! for the caller, which has a deadline of its own (`connect_timeout`). With load control it runs anew for each attempt,
+//! from when the attempt has its turn under the limits of rate; the wait for a place under the limit of concurrency is a
+//! part of it. `total_timeout` spans everything.
 //!
-//! Redirects and cookies are left to the caller.
+//! The operator's deadlines can differ between operations ([`PoolConfig::operations`]), and callers can be kept from
+//! lengthening them ([`PoolConfig::caller_timeouts`]).
+//!
+//! Compressed answers are asked for and decompressed ([`PoolConfig::decompress`]). Redirects and cookies are left to the caller.
 
 #![forbid(unsafe_code)]
 

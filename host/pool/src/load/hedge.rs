@@ -91,7 +91,7 @@ impl HedgeLayer {
 /// The later of two outcomes, unless it failed before anything was sent: that says nothing of the other attempt.
 fn better<B>(earlier: SendError, later: Result<Response<B>, SendError>) -> Result<Response<B>, SendError> {
     match later {
-        Err(error) if error.is_unprocessed() => Err(earlier),
+        Err(error) if error.is_unprocessed() && !earlier.is_unprocessed() => Err(earlier),
         later => later,
     }
 }

@@ -257,3 +257,94 @@ impl Drop for Load {
         self.closing.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    use futures::future::BoxFuture;
+
+    use super::*;
+
+    fn over(config: &PoolConfig) -> Option<Arc<Load>> {
+        let never = tower::service_fn(|_: Call| -> BoxFuture<'static, Result<_, SendError>> {
+            Box::pin(std::future::pending())
+        });
+        Load::over(never, "test".into(), config)
+    }
+
+    #[test]
+    fn a_pool_that_asks_for_nothing_has_no_load_control() {
+        assert!(over(&PoolConfig::default()).is_none());
+    }
+
+    #[tokio::test]
+    async fn each_part_can_be_had_alone() {
+        let all = LoadConfig {
+            hedge: Some(HedgeConfig { after: Duration::ZERO }),
+            probe: Some(ProbeConfig::of(http::Uri::from_static("http://host/"))),
+            ..LoadConfig::recommended()
+        };
+        let none = LoadConfig::default();
+        let alone = [
+            LoadConfig {
+                retry: all.retry.clone(),
+                ..none.clone()
+            },
+            LoadConfig {
+                hedge: all.hedge.clone(),
+                ..none.clone()
+            },
+            LoadConfig {
+                breaker: all.breaker.clone(),
+                ..none.clone()
+            },
+            LoadConfig {
+                rate: all.rate.clone(),
+                ..none.clone()
+            },
+            LoadConfig {
+                adaptive_concurrency: all.adaptive_concurrency.clone(),
+                ..none.clone()
+            },
+            LoadConfig {
+                probe: all.probe.clone(),
+                ..none.clone()
+            },
+        ];
+        for (number, load) in alone.into_iter().enumerate() {
+            let load = over(&PoolConfig {
+                load,
+                ..PoolConfig::default()
+            })
+            .unwrap();
+            let present = [
+                load.budget.is_some(),
+                load.breakers.is_some(),
+                load.throttles.is_some(),
+                load.limiter.is_some(),
+                load.probe.is_some(),
+            ];
+            // Retries and hedges share the first.
+            let expected: Vec<_> = (1..6).map(|part| part == number.max(1)).collect();
+            assert_eq!(present[..], expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_adapts_begins_at_what_the_operator_allows() {
+        let limit = |max_concurrent_requests| {
+            let config = PoolConfig {
+                max_concurrent_requests,
+                load: LoadConfig {
+                    adaptive_concurrency: Some(AdaptiveConcurrency::default()),
+                    ..LoadConfig::default()
+                },
+                ..PoolConfig::default()
+            };
+            over(&config).unwrap().limiter.as_ref().unwrap().limit()
+        };
+        assert_eq!((limit(NonZeroUsize::new(7)), limit(None)), (7, 100));
+    }
+}

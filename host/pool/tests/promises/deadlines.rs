@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use weir_pool::{ConnectStage, PoolConfig, SendError, SendOptions, Timeouts};
+use weir_pool::{CallerTimeouts, ConnectStage, PoolConfig, SendError, SendOptions, Timeouts};
 
 use crate::peers::*;
 
@@ -183,6 +183,35 @@ async fn each_deadline_can_be_set_for_one_request() {
         };
         assert_eq!(pool.send(get(&uri), options).await.unwrap_err().kind(), kind);
         assert_eq!(began.elapsed().as_secs(), 1, "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_has_deadlines_of_its_own_which_a_caller_can_be_kept_from_lengthening() {
+    let peer = silent().await;
+    let seconds = |number| Timeouts {
+        first_byte: Some(Duration::from_secs(number)),
+        ..Timeouts::default()
+    };
+    for (caller_timeouts, wish, expected) in [
+        (CallerTimeouts::Shorten, 90, 3),
+        (CallerTimeouts::Shorten, 2, 2),
+        (CallerTimeouts::Replace, 90, 90),
+    ] {
+        let pool = pool(PoolConfig {
+            operations: [("query".to_owned(), seconds(3))].into(),
+            caller_timeouts,
+            ..config(1)
+        });
+        let options = SendOptions {
+            operation: Some("query".into()),
+            timeouts: seconds(wish),
+            ..SendOptions::default()
+        };
+        let began = Instant::now();
+        let error = pool.send(get(&peer.uri("/")), options).await.unwrap_err();
+        assert_eq!(error.kind(), "first-byte-timeout");
+        assert_eq!(began.elapsed().as_secs(), expected);
     }
 }
 

@@ -171,8 +171,9 @@ where
         let (inner, layer) = (self.inner.clone(), self.layer.clone());
         Box::pin(async move {
             let (call, throttle) = layer.admit(call).await?;
-            let response = inner.oneshot(call).await?;
+            let response = inner.oneshot(call.clone()).await?;
             if let Some(wait) = told(&response).filter(|wait| !wait.is_zero()) {
+                tracing::debug!(origin = %call.origin(), ?wait, "the server takes no request for a while");
                 throttle.hold(wait);
             }
             Ok(response)

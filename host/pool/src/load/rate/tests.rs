@@ -173,3 +173,16 @@ async fn a_caller_who_leaves_the_line_does_not_stop_it() {
     next.await.unwrap();
     assert_eq!(seconds(&script, began), [0, 1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_turn_is_no_part_of_the_wait_for_a_connection() {
+    let service = tower::service_fn(|call: Call| async move {
+        assert_eq!(call.deadlines.pool_at() - Instant::now(), Duration::from_secs(5));
+        Ok::<_, SendError>(Response::new(()))
+    });
+    let layer = paced(&Script::of([]), requests(6)).layer;
+    for _ in 0..2 {
+        layer.layer(service).oneshot(get()).await.unwrap();
+    }
+    assert_eq!(layer.numbers.counted().rate_limit_waits, 1);
+}

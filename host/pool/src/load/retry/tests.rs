@@ -151,3 +151,43 @@ async fn the_budget_keeps_an_outage_from_being_multiplied() {
     assert_eq!(script.seen(), 100 + 20);
     assert!(service.shared.numbers.counted().retries_denied >= 100 - 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_try_has_the_whole_pool_timeout_to_wait_and_the_same_end() {
+    let waits = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = waits.clone();
+    let unavailable = tower::service_fn(move |call: Call| {
+        let left = (call.deadlines.pool_at() - Instant::now(), call.deadlines.total_at());
+        noted.lock().unwrap().push(left);
+        let answer = Response::builder()
+            .status(503)
+            .body(http_body_util::Empty::<Bytes>::new());
+        async move { Ok::<_, SendError>(answer.unwrap()) }
+    });
+    let budget = Arc::new(Budget::new(&BudgetConfig::default()));
+    let layer = RetryLayer::new(RetryConfig::default(), budget, Jitter::seeded(1), Arc::default());
+    let timeouts = Timeouts {
+        total: Some(Duration::from_secs(60)),
+        ..Timeouts::default()
+    };
+    layer.layer(unavailable).oneshot(call("GET", timeouts)).await.unwrap();
+    let waits = waits.lock().unwrap();
+    assert_eq!(waits.len(), 5);
+    assert!(waits.iter().all(|left| *left == (Duration::from_secs(5), waits[0].1)));
+}
+
+#[test]
+fn a_last_try_that_sent_nothing_does_not_hide_that_the_request_may_have_been_processed() {
+    let origin = get().origin().clone();
+    let refused = || SendError::BreakerOpen {
+        origin: origin.clone(),
+        retry_after: Duration::ZERO,
+    };
+    let silent = SendError::FirstByteTimeout {
+        origin: origin.clone(),
+        limit: Duration::ZERO,
+    };
+    let outcome = |last, earlier| told::<()>(Err(last), earlier).unwrap_err().kind();
+    assert_eq!(outcome(refused(), Some(silent)), "first-byte-timeout");
+    assert_eq!(outcome(refused(), None), "breaker-open");
+}
