@@ -79,7 +79,7 @@ async fn a_request_dropped_at_any_await_leaves_nothing_behind(way: Way) {
             }
             polls += 1;
         }
-        assert!(polls > 2, "{before:?}: it was dropped at {polls} points");
+        assert!(polls >= 2, "{before:?}: it was dropped at {polls} points");
     }
 }
 
