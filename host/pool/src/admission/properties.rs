@@ -281,7 +281,10 @@ impl World {
             && self.open.len() == MAX_CONNECTIONS
             && self.open.iter().all(shared)
         {
-            assert!(self.open.values().all(|open| open.0 == *origin), "one makes room for another origin");
+            assert!(
+                self.open.values().all(|open| open.0 == *origin),
+                "one makes room for another origin"
+            );
         }
     }
 

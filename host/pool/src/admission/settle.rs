@@ -77,7 +77,9 @@ impl Admission {
 
     fn dial_while_permitted(&mut self) {
         while self.open && self.free() > 0 {
-            let Some((waiter, origin)) = self.first_uncovered() else { return };
+            let Some((waiter, origin)) = self.first_uncovered() else {
+                return;
+            };
             let origin = origin.clone();
             let connection = ConnectionId(self.tick());
             let queue = self.queue(&origin);

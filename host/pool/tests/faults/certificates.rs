@@ -35,7 +35,10 @@ impl Authority {
         let certificate = params.self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
-        Self { issuer: Issuer::new(params, key), roots }
+        Self {
+            issuer: Issuer::new(params, key),
+            roots,
+        }
     }
 
     /// A server at 127.0.0.1 that presents itself like this and speaks this protocol.
@@ -43,7 +46,11 @@ impl Authority {
         if identity == Identity::OfAnUnknownIssuer {
             return Self::named("another").acceptor(Identity::Good, protocol);
         }
-        let name = if identity == Identity::OfAnotherName { "elsewhere.test" } else { "127.0.0.1" };
+        let name = if identity == Identity::OfAnotherName {
+            "elsewhere.test"
+        } else {
+            "127.0.0.1"
+        };
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         if identity == Identity::Expired {
             params.not_before = date_time_ymd(2020, 1, 1);

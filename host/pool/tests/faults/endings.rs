@@ -74,7 +74,11 @@ async fn an_answer_cut_at_any_byte_is_told_from_a_whole_one(way: Way) {
                 _ if way.http2 => ResetPoint::BeforeResponse,
                 _ => ResetPoint::InHead,
             };
-            assert_eq!(broken_off(&error), (expected, true), "{end:?} after {at} bytes of {whole}");
+            assert_eq!(
+                broken_off(&error),
+                (expected, true),
+                "{end:?} after {at} bytes of {whole}"
+            );
             assert_eq!(rig.agrees().await.idle, 0);
         }
         assert_eq!(rig.get().await.unwrap(), BODY);

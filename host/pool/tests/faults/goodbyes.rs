@@ -42,7 +42,9 @@ async fn parting(way: Way, last: usize, code: u32, answers: bool) -> (Rig, Done)
             }
             let mut all = Vec::new();
             while all.len() < REQUESTS {
-                let Some(asked) = line.asked().await? else { return Ok(()) };
+                let Some(asked) = line.asked().await? else {
+                    return Ok(());
+                };
                 all.push(asked);
             }
             all.sort_by_key(|asked| asked.stream);
@@ -88,7 +90,10 @@ async fn a_goodbye_that_covers_a_request_and_breaks_off_does_not_have_it_sent_ag
             for error in &failed {
                 assert_eq!(broken_off(error), (ResetPoint::BeforeResponse, true), "code {code}");
             }
-            assert!(done.lock().unwrap().values().all(|times| *times == 1), "code {code}: {done:?}");
+            assert!(
+                done.lock().unwrap().values().all(|times| *times == 1),
+                "code {code}: {done:?}"
+            );
             rig.is_sound().await;
         }
     }
@@ -97,7 +102,9 @@ async fn a_goodbye_that_covers_a_request_and_breaks_off_does_not_have_it_sent_ag
 /// As a server does that shuts down in two steps (RFC 9113, section 6.8).
 async fn a_goodbye_announced_first_loses_nothing(way: Way) {
     let rig = Rig::new(way, |mut line| async move {
-        let Some(first) = line.asked().await? else { return Ok(()) };
+        let Some(first) = line.asked().await? else {
+            return Ok(());
+        };
         line.write(&goaway(u32::MAX >> 1, NO_ERROR)).await?;
         line.write(&goaway(first.stream, NO_ERROR)).await?;
         line.reply(&first).await?;

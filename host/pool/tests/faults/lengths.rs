@@ -17,7 +17,8 @@ const KEPT_OPEN: [bool; 2] = [true, false];
 async fn a_body_shorter_than_its_length_is_an_error(way: Way) {
     let rig = Rig::new(way, |mut line| async move {
         line.asked().await?;
-        line.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nnot so many").await?;
+        line.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nnot so many")
+            .await?;
         line.finish().await
     })
     .await;
@@ -33,7 +34,11 @@ async fn what_follows_a_body_is_never_taken_for_the_next_answer(way: Way) {
                 line.asked().await?;
                 let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok{extra}");
                 line.write(answer.as_bytes()).await?;
-                if kept_open { line.listen().await } else { line.finish().await }
+                if kept_open {
+                    line.listen().await
+                } else {
+                    line.finish().await
+                }
             })
             .await;
             assert_eq!(rig.get().await.unwrap(), "ok");
@@ -47,14 +52,22 @@ async fn what_follows_a_body_is_never_taken_for_the_next_answer(way: Way) {
 async fn a_chunk_that_is_not_one_breaks_the_body(way: Way) {
     let rig = Rig::new(way, |mut line| async move {
         line.asked().await?;
-        line.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nmany\r\n").await?;
+        line.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nmany\r\n")
+            .await?;
         line.listen().await
     })
     .await;
     let error = rig.get().await.unwrap_err();
     assert!(!error.is_unprocessed());
     assert!(
-        matches!(error, SendError::Protocol { .. } | SendError::ConnectionReset { when: ResetPoint::InBody, .. }),
+        matches!(
+            error,
+            SendError::Protocol { .. }
+                | SendError::ConnectionReset {
+                    when: ResetPoint::InBody,
+                    ..
+                }
+        ),
         "{error:?}"
     );
     rig.is_sound().await;
@@ -72,7 +85,14 @@ async fn a_stream_whose_length_is_wrong_is_an_error_and_the_connection_is_kept(w
         .await;
         let error = rig.get().await.unwrap_err();
         assert!(
-            matches!(error, SendError::Protocol { .. } | SendError::ConnectionReset { when: ResetPoint::InBody, .. }),
+            matches!(
+                error,
+                SendError::Protocol { .. }
+                    | SendError::ConnectionReset {
+                        when: ResetPoint::InBody,
+                        ..
+                    }
+            ),
             "{error:?}"
         );
         assert!(!error.is_unprocessed());
@@ -109,7 +129,11 @@ async fn a_megabyte_of_headers_is_refused(way: Way) {
         })
         .await;
         let error = rig.get().await.unwrap_err();
-        let expected = if way.http2 { ["protocol", "headers-too-large"] } else { ["headers-too-large"; 2] };
+        let expected = if way.http2 {
+            ["protocol", "headers-too-large"]
+        } else {
+            ["headers-too-large"; 2]
+        };
         assert!(expected.contains(&error.kind()), "{error:?}");
         assert!(!error.is_unprocessed());
         let stats = rig.is_sound().await;

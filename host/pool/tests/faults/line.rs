@@ -163,7 +163,10 @@ impl Line {
             match kind {
                 HEADERS => {
                     if ends {
-                        self.arrived.push_back(Asked { stream, body: Vec::new() });
+                        self.arrived.push_back(Asked {
+                            stream,
+                            body: Vec::new(),
+                        });
                     } else {
                         self.arriving.insert(stream, (0, Vec::new()));
                     }

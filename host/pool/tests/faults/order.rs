@@ -89,7 +89,10 @@ async fn a_line_that_is_never_empty_does_not_keep_another_origin_out(way: Way) {
     );
     assert_eq!(proceeds.unwrap(), "other");
     assert!(before.into_iter().chain(after).all(|answer| answer.is_ok()));
-    assert_eq!(log.lock().unwrap().iter().position(|name| name == "other"), Some(BEFORE));
+    assert_eq!(
+        log.lock().unwrap().iter().position(|name| name == "other"),
+        Some(BEFORE)
+    );
     rig.is_sound().await;
 }
 
@@ -141,7 +144,11 @@ async fn answer_when_the_next_one_asks(mut line: Line) -> std::io::Result<()> {
 
 async fn a_wait_ends_within_a_tenth_of_its_deadline(way: Way) {
     const CALLERS: usize = 200;
-    for deadline in [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(30)] {
+    for deadline in [
+        Duration::from_millis(100),
+        Duration::from_secs(1),
+        Duration::from_secs(30),
+    ] {
         let config = PoolConfig {
             pool_timeout: deadline,
             ..way.config(1)
@@ -170,7 +177,10 @@ async fn a_wait_ends_within_a_tenth_of_its_deadline(way: Way) {
         for (outcome, waited) in waiting {
             let error = outcome.unwrap_err();
             assert!(matches!(error, SendError::PoolTimeout { .. }), "{error:?}");
-            assert!((deadline..deadline.mul_f64(1.1)).contains(&waited), "{waited:?} of {deadline:?}");
+            assert!(
+                (deadline..deadline.mul_f64(1.1)).contains(&waited),
+                "{waited:?} of {deadline:?}"
+            );
         }
         let stats = rig.pool.stats();
         assert_eq!((stats.pool_exhaustions, stats.waiting), (CALLERS as u64, 0));

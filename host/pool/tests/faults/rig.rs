@@ -58,11 +58,7 @@ impl Peer {
     }
 
     /// Has each connection follow `script`.
-    async fn following<F>(
-        way: Way,
-        authority: &Authority,
-        script: impl Fn(Line) -> F + Send + Sync + 'static,
-    ) -> Self
+    async fn following<F>(way: Way, authority: &Authority, script: impl Fn(Line) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
@@ -141,7 +137,8 @@ impl Rig {
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        self.peers.push(Peer::following(self.way, &self.authority, script).await);
+        self.peers
+            .push(Peer::following(self.way, &self.authority, script).await);
         self.peers.len() - 1
     }
 
@@ -212,7 +209,9 @@ impl Rig {
 #[track_caller]
 pub fn broken_off(error: &SendError) -> (ResetPoint, bool) {
     match error {
-        SendError::ConnectionReset { when, maybe_processed, .. } => (*when, *maybe_processed),
+        SendError::ConnectionReset {
+            when, maybe_processed, ..
+        } => (*when, *maybe_processed),
         other => panic!("{other:?}"),
     }
 }

@@ -115,7 +115,10 @@ async fn a_connection_that_has_gone_silent_is_not_trusted_again() {
         pause();
         let error = rig.get().await.unwrap_err();
         assert!(
-            matches!(error, SendError::FirstByteTimeout { .. } | SendError::ReadTimeout { .. }),
+            matches!(
+                error,
+                SendError::FirstByteTimeout { .. } | SendError::ReadTimeout { .. }
+            ),
             "{error:?}"
         );
         assert_eq!(rig.is_sound().await.connections_opened, 1, "after {said} bytes");
@@ -137,7 +140,13 @@ async fn a_handshake_that_stalls_runs_into_the_connect_timeout(way: Way) {
         let began = Instant::now();
         let error = rig.get().await.unwrap_err();
         assert!(
-            matches!(error, SendError::ConnectTimeout { stage: ConnectStage::Securing, .. }),
+            matches!(
+                error,
+                SendError::ConnectTimeout {
+                    stage: ConnectStage::Securing,
+                    ..
+                }
+            ),
             "{error:?}"
         );
         assert_eq!(began.elapsed().as_secs(), 10);

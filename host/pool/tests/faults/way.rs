@@ -12,8 +12,14 @@ pub struct Way {
 }
 
 impl Way {
-    pub const HTTP1: Self = Self { http2: false, tls: false };
-    pub const HTTP1_TLS: Self = Self { http2: false, tls: true };
+    pub const HTTP1: Self = Self {
+        http2: false,
+        tls: false,
+    };
+    pub const HTTP1_TLS: Self = Self {
+        http2: false,
+        tls: true,
+    };
     pub const HTTP2_TLS: Self = Self { http2: true, tls: true };
 
     /// Its name in ALPN.

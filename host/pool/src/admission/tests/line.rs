@@ -157,7 +157,11 @@ fn a_shared_connection_that_refused_a_request_makes_room_for_its_second_attempt(
     assert_eq!(desk.ask(), lent(shared));
     let since = desk.admission.moment();
     desk.release(shared);
-    let again = waiter(desk.admission.request(&desk.here, Need::OpenedAfter(since), desk.now).unwrap());
+    let again = waiter(
+        desk.admission
+            .request(&desk.here, Need::OpenedAfter(since), desk.now)
+            .unwrap(),
+    );
     waiter(desk.ask());
     desk.release(shared);
     desk.admission.closed(shared, desk.now);
