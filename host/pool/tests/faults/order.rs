@@ -132,13 +132,12 @@ async fn answer_when_the_next_one_asks(mut line: Line) -> std::io::Result<()> {
         if let Some(last) = last.take() {
             line.reply(&last).await?;
         }
-        match next {
-            Ok(next) => match next? {
-                Some(asked) => last = Some(asked),
-                None => return Ok(()),
-            },
-            Err(_) => {}
-        }
+        last = match next {
+            Ok(Ok(Some(asked))) => Some(asked),
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => None,
+        };
     }
 }
 

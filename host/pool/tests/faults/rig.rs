@@ -167,7 +167,7 @@ impl Rig {
     /// At rest nobody waits, nothing is under way, and the pool, the operating system and the peer agree on what is
     /// open; a plain request succeeds; and when the pool is closed, no descriptor is left. Returns the pool's picture
     /// from before the plain request.
-    pub async fn is_sound(self) -> PoolStats {
+    pub async fn is_sound(&self) -> PoolStats {
         let stats = self.agrees().await;
         let echoed = self.post("still there").await.unwrap();
         assert_eq!(echoed, "still there");

@@ -103,10 +103,11 @@ async fn storm(way: Way, requests: usize) -> Rig {
                 let body = Bytes::from(vec![b'x'; number % 7 * 20_000]);
                 let request = async {
                     let response = pool.send(post(&uri, body), SendOptions::default()).await?;
-                    match number % 3 {
-                        0 => Ok(drop(response)),
-                        _ => text(response).await.map(drop),
+                    if number % 3 == 0 {
+                        drop(response);
+                        return Ok(());
                     }
+                    text(response).await.map(drop)
                 };
                 if number % 2 == 0 {
                     let _ = polled(request, random as usize % 24).await;
