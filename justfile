@@ -41,6 +41,11 @@ test: build build-fixtures python-clients peers
 peers:
     tests/install-peers.sh
 
+# The proofs of the pool at their full length: minutes, on a machine that does nothing else.
+soak:
+    cargo test --locked --package weir-pool -- --ignored soak
+    LOOM_MAX_PREEMPTIONS=3 cargo test --locked --package weir-pool --lib interleavings
+
 # Puts the providers' official Python clients into a folder of their own.
 [private]
 python-clients:

@@ -12,8 +12,9 @@
 //! | closing | [`Decision::Close`], [`Admission::dial_failed`] | `closing` |
 //!
 //! The rules: an idle connection first (the most recently used one), then a dial, then a place in line. Callers are
-//! served in the order of their arrival. At the cap the least recently used idle connection makes room. A dial belongs
-//! to nobody: whoever is first in line when it ends gets it.
+//! served in the order of their arrival. At the cap the least recently used idle connection makes room; where none is
+//! idle and all are shared, the least busy one is lent no more until it is. A dial belongs to nobody: whoever is first
+//! in line when it ends gets it.
 
 mod allowance;
 mod books;

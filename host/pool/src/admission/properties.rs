@@ -193,6 +193,8 @@ impl World {
             }
         }
         self.follow();
+        let draining = |id: &ConnectionId| self.admission.sockets[id].retiring.is_some();
+        self.retired.extend(self.open.keys().copied().filter(draining));
     }
 
     fn give_back_elsewhere(&mut self) {
@@ -335,11 +337,27 @@ impl World {
             let fits = living.any(|(_, open)| open.0 == *origin && open.2 < open.1);
             assert!(*need != Need::Any || !fits, "nobody waits while a connection fits");
         }
+        self.check_that_sharing_starves_nobody();
         if !self.waiting.is_empty() && self.dialling.is_empty() && self.closing.is_empty() {
             let capped = self.open.len() >= self.admission.limits.max_connections;
             assert!(capped || self.allowance.free() == 0, "who waits, waits for a permit");
             assert_eq!(self.admission.is_starving(), !capped, "and it is known whose");
             assert!(idle.is_empty(), "and no idle connection holds one");
+        }
+    }
+
+    /// Where all connections are shared, and would never lie idle under a steady load, one is on its way to whoever has
+    /// waited longest.
+    fn check_that_sharing_starves_nobody(&self) {
+        let shared = |(id, open): (&ConnectionId, &(usize, usize, usize))| open.1 > 1 && !self.retired.contains(id);
+        if let Some((_, (origin, _))) = self.waiting.first_key_value()
+            && self.open.len() == MAX_CONNECTIONS
+            && self.open.iter().all(shared)
+        {
+            assert!(
+                self.open.values().all(|open| open.0 == *origin),
+                "one makes room for another origin"
+            );
         }
     }
 

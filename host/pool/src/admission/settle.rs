@@ -5,7 +5,7 @@ use std::ops::Bound;
 use tokio::time::Instant;
 
 use super::queue::Queue;
-use super::socket::Socket;
+use super::socket::{Phase, Socket};
 use super::{Admission, ConnectionId, Decision, WaiterId};
 use crate::origin::Origin;
 use crate::reason::CloseReason;
@@ -21,6 +21,7 @@ impl Admission {
         self.shrink();
         self.dial_while_permitted();
         self.make_room();
+        self.drain_shared();
         if let Some(origin) = origin {
             self.serve(origin, now);
             if self.queues.get(origin).is_some_and(Queue::is_forgotten) {
@@ -78,17 +79,14 @@ impl Admission {
     fn dial_while_permitted(&mut self) {
         self.starving = false;
         while self.open && self.below_the_cap() > 0 {
-            let first = self
-                .queues
-                .iter()
-                .filter_map(|(origin, queue)| Some((queue.first_uncovered()?, origin)))
-                .min_by_key(|f| f.0);
-            let Some((waiter, origin)) = first else { return };
+            let Some((waiter, origin)) = self.first_uncovered() else {
+                return;
+            };
+            let origin = origin.clone();
             if !self.allowance.take() {
                 self.starving = true;
                 return;
             }
-            let origin = origin.clone();
             let connection = ConnectionId(self.tick());
             let queue = self.queue(&origin);
             queue.dials += 1;
@@ -99,6 +97,12 @@ impl Admission {
         }
     }
 
+    /// The longest-waiting caller without a dial that is expected to serve them, and whom they wait for.
+    fn first_uncovered(&self) -> Option<(WaiterId, &Origin)> {
+        let first = |(origin, queue): (_, &Queue)| Some((queue.first_uncovered()?, origin));
+        self.queues.iter().filter_map(first).min_by_key(|found| found.0)
+    }
+
     /// At the cap, closes idle connections that serve none of the callers in line.
     fn make_room(&mut self) {
         let wanted: usize = self.queues.values().map(Queue::dials_wanted).sum();
@@ -107,6 +111,28 @@ impl Admission {
                 return;
             };
             self.close(*id, CloseReason::MadeRoom);
+        }
+    }
+
+    /// At the cap, where every connection is shared by many requests and may never lie idle, lends the least busy one no
+    /// more, so that it makes room for the longest-waiting caller if it cannot serve them.
+    fn drain_shared(&mut self) {
+        let ends_by_itself =
+            |socket: &Socket| socket.phase != Phase::Open || socket.retiring.is_some() || socket.streams <= 1;
+        if self.waiters.is_empty() || self.free() > 0 || self.sockets.values().any(ends_by_itself) {
+            return;
+        }
+        let Some((waiter, origin)) = self.first_uncovered() else {
+            return;
+        };
+        let need = self.queues.get(origin).and_then(|queue| queue.waiting.get(&waiter));
+        let serves = |socket: &Socket| socket.origin == *origin && need.is_some_and(|need| socket.serves(*need));
+        let others = self.sockets.iter().filter(|(_, socket)| !serves(socket));
+        let least_busy = others
+            .min_by_key(|(id, socket)| (socket.in_use, **id))
+            .map(|(id, _)| *id);
+        if let Some(id) = least_busy {
+            self.retire_now(id, CloseReason::MadeRoom);
         }
     }
 

@@ -42,7 +42,9 @@ async fn a_refusal_of_64_megabytes_is_heard_though_the_server_closes_before_it_h
         if line.number >= RUNS {
             return line.echo().await;
         }
-        let Some(stream) = line.head().await? else { return Ok(()) };
+        let Some(stream) = line.head().await? else {
+            return Ok(());
+        };
         line.write(&refusal(way, stream)).await?;
         if way.http2 {
             line.write(&reset(stream, NO_ERROR)).await?;
@@ -87,7 +89,9 @@ where
         let (refusals, then) = (refusals.clone(), then.clone());
         async move {
             while refusals.load(Ordering::SeqCst) < RUNS {
-                let Some(stream) = line.head().await? else { return Ok(()) };
+                let Some(stream) = line.head().await? else {
+                    return Ok(());
+                };
                 refusals.fetch_add(1, Ordering::SeqCst);
                 line.write(&refusal(way, stream)).await?;
                 line = then(line, stream).await?;
@@ -100,7 +104,9 @@ where
 
 async fn an_answer_to_a_request_that_is_never_read_does_not_strand_the_connection(way: Way) {
     let rig = Rig::new(way, move |mut line| async move {
-        let Some(stream) = line.head().await? else { return Ok(()) };
+        let Some(stream) = line.head().await? else {
+            return Ok(());
+        };
         line.write(&refusal(way, stream)).await?;
         holds(line).await
     })

@@ -163,7 +163,10 @@ impl Line {
             match kind {
                 HEADERS => {
                     if ends {
-                        self.arrived.push_back(Asked { stream, body: payload });
+                        self.arrived.push_back(Asked {
+                            stream,
+                            body: Vec::new(),
+                        });
                     } else {
                         self.arriving.insert(stream, (0, Vec::new()));
                     }
@@ -227,10 +230,10 @@ impl Line {
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = self.stream().read_buf(&mut buffer).await;
-        self.buffer = buffer;
-        read
+        match &mut self.wire {
+            Wire::Plain(tcp) => tcp.read_buf(&mut self.buffer).await,
+            Wire::Tls(tls) => tls.read_buf(&mut self.buffer).await,
+        }
     }
 
     /// An answer with this body, and how much of it is head.

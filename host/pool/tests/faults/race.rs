@@ -56,7 +56,9 @@ impl Ledger {
 async fn close_as_it_arrives(mut line: Line, ledger: Arc<Ledger>) -> io::Result<()> {
     let (moment, end) = (line.number % 3, End::ALL[line.number / 3 % End::ALL.len()]);
     for _ in 0..=(line.number / 12 % 3) {
-        let Some(asked) = line.asked().await? else { return Ok(()) };
+        let Some(asked) = line.asked().await? else {
+            return Ok(());
+        };
         ledger.see(&asked.body[..NAME]);
         line.reply(&asked).await?;
     }
@@ -82,13 +84,19 @@ async fn close_as_it_arrives(mut line: Line, ledger: Arc<Ledger>) -> io::Result<
 async fn race(way: Way, runs: usize) {
     let ledger = Arc::new(Ledger::default());
     let shared = ledger.clone();
-    let rig = Rig::following(way, way.config(2), move |line| close_as_it_arrives(line, shared.clone())).await;
+    let rig = Rig::following(way, way.config(2), move |line| {
+        close_as_it_arrives(line, shared.clone())
+    })
+    .await;
     let mut failed = 0;
     for run in 0..runs {
         let name = format!("{run:0NAME$}").into_bytes();
         let replay_safe = run % 2 == 0;
         let body = [&name[..], &vec![b'.'; run % 5 * 20_000]].concat();
-        let options = SendOptions { replay_safe, ..SendOptions::default() };
+        let options = SendOptions {
+            replay_safe,
+            ..SendOptions::default()
+        };
         let outcome = match rig.pool.send(post(&rig.uri(), body), options).await {
             Ok(response) => response.into_body().collect().await.map(drop),
             Err(error) => Err(error),
@@ -99,8 +107,14 @@ async fn race(way: Way, runs: usize) {
             Ok(()) => assert_eq!(times, 1, "run {run} may not be sent twice"),
             Err(error) => {
                 assert!(!replay_safe, "run {run} could have been sent again: {error:?}");
-                assert!(matches!(error, SendError::ConnectionReset { .. }), "run {run}: {error:?}");
-                assert!(times <= usize::from(!error.is_unprocessed()), "run {run} seen {times} times: {error:?}");
+                assert!(
+                    matches!(error, SendError::ConnectionReset { .. }),
+                    "run {run}: {error:?}"
+                );
+                assert!(
+                    times <= usize::from(!error.is_unprocessed()),
+                    "run {run} seen {times} times: {error:?}"
+                );
                 failed += 1;
             }
         }
@@ -110,7 +124,11 @@ async fn race(way: Way, runs: usize) {
         assert!(closed.load(Ordering::SeqCst) > runs / 20, "{:?}", ledger.closed);
     }
     let stats = rig.agrees().await;
-    assert!(failed > runs / 20 && stats.replays > runs as u64 / 20, "{failed} failed, {} replays", stats.replays);
+    assert!(
+        failed > runs / 20 && stats.replays > runs as u64 / 20,
+        "{failed} failed, {} replays",
+        stats.replays
+    );
 }
 
 macro_rules! races {

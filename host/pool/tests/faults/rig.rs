@@ -58,11 +58,7 @@ impl Peer {
     }
 
     /// Has each connection follow `script`.
-    async fn following<F>(
-        way: Way,
-        authority: &Authority,
-        script: impl Fn(Line) -> F + Send + Sync + 'static,
-    ) -> Self
+    async fn following<F>(way: Way, authority: &Authority, script: impl Fn(Line) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
@@ -141,7 +137,8 @@ impl Rig {
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        self.peers.push(Peer::following(self.way, &self.authority, script).await);
+        self.peers
+            .push(Peer::following(self.way, &self.authority, script).await);
         self.peers.len() - 1
     }
 
@@ -170,7 +167,7 @@ impl Rig {
     /// At rest nobody waits, nothing is under way, and the pool, the operating system and the peer agree on what is
     /// open; a plain request succeeds; and when the pool is closed, no descriptor is left. Returns the pool's picture
     /// from before the plain request.
-    pub async fn is_sound(self) -> PoolStats {
+    pub async fn is_sound(&self) -> PoolStats {
         let stats = self.agrees().await;
         let echoed = self.post("still there").await.unwrap();
         assert_eq!(echoed, "still there");
@@ -212,7 +209,9 @@ impl Rig {
 #[track_caller]
 pub fn broken_off(error: &SendError) -> (ResetPoint, bool) {
     match error {
-        SendError::ConnectionReset { when, maybe_processed, .. } => (*when, *maybe_processed),
+        SendError::ConnectionReset {
+            when, maybe_processed, ..
+        } => (*when, *maybe_processed),
         other => panic!("{other:?}"),
     }
 }

@@ -12,7 +12,9 @@ use crate::way::Way;
 
 async fn a_refused_stream_is_sent_again_whatever_its_method(way: Way) {
     let rig = Rig::new(way, |mut line| async move {
-        let Some(asked) = line.asked().await? else { return Ok(()) };
+        let Some(asked) = line.asked().await? else {
+            return Ok(());
+        };
         line.write(&reset(asked.stream, REFUSED_STREAM)).await?;
         line.echo().await
     })
@@ -25,7 +27,9 @@ async fn a_stream_refused_again_and_again_is_an_error_that_says_nothing_was_done
     const CONNECTIONS: usize = 2;
     let rig = Rig::following(way, way.config(4), |mut line| async move {
         if line.number < CONNECTIONS {
-            let Some(asked) = line.asked().await? else { return Ok(()) };
+            let Some(asked) = line.asked().await? else {
+                return Ok(());
+            };
             line.write(&reset(asked.stream, REFUSED_STREAM)).await?;
         }
         line.echo().await
@@ -40,7 +44,9 @@ async fn a_stream_refused_again_and_again_is_an_error_that_says_nothing_was_done
 async fn a_stream_reset_with_any_other_code_is_not_sent_again_and_the_connection_is_kept(way: Way) {
     for code in codes() {
         let rig = Rig::new(way, move |mut line| async move {
-            let Some(asked) = line.asked().await? else { return Ok(()) };
+            let Some(asked) = line.asked().await? else {
+                return Ok(());
+            };
             line.write(&reset(asked.stream, code)).await?;
             line.echo().await
         })
@@ -60,7 +66,9 @@ fn codes() -> impl Iterator<Item = u32> {
 
 async fn a_body_cut_by_a_reset(way: Way, code: u32) {
     let rig = Rig::new(way, move |mut line| async move {
-        let Some(asked) = line.asked().await? else { return Ok(()) };
+        let Some(asked) = line.asked().await? else {
+            return Ok(());
+        };
         let (answer, head) = line.answer(asked.stream, b"only begun");
         line.write(&answer[..head]).await?;
         line.write(&data(asked.stream, b"only", 0)).await?;
@@ -70,7 +78,14 @@ async fn a_body_cut_by_a_reset(way: Way, code: u32) {
     .await;
     let error = rig.post("once").await.expect_err("half a body is no body");
     assert!(
-        matches!(error, SendError::Protocol { .. } | SendError::ConnectionReset { when: ResetPoint::InBody, .. }),
+        matches!(
+            error,
+            SendError::Protocol { .. }
+                | SendError::ConnectionReset {
+                    when: ResetPoint::InBody,
+                    ..
+                }
+        ),
         "{code}: {error:?}"
     );
     assert!(!error.is_unprocessed(), "{code}: {error:?}");
@@ -79,7 +94,10 @@ async fn a_body_cut_by_a_reset(way: Way, code: u32) {
 }
 
 async fn a_body_cut_by_a_reset_is_an_error(way: Way) {
-    for code in codes().chain([REFUSED_STREAM]).filter(|code| !TAKEN_FOR_AN_END.contains(code)) {
+    for code in codes()
+        .chain([REFUSED_STREAM])
+        .filter(|code| !TAKEN_FOR_AN_END.contains(code))
+    {
         a_body_cut_by_a_reset(way, code).await;
     }
 }
@@ -108,7 +126,9 @@ async fn a_limit_lowered_while_streams_are_in_use_does_not_deadlock(way: Way) {
                 line.greet(&[(MAX_STREAMS, 100)]).await?;
                 let mut all = Vec::new();
                 while all.len() < BEFORE {
-                    let Some(asked) = line.asked().await? else { return Ok(()) };
+                    let Some(asked) = line.asked().await? else {
+                        return Ok(());
+                    };
                     all.push(asked);
                 }
                 line.write(&settings(&[(MAX_STREAMS, limit)])).await?;
@@ -136,7 +156,11 @@ async fn a_limit_lowered_while_streams_are_in_use_does_not_deadlock(way: Way) {
             assert_eq!(answer.unwrap(), format!("before {number}"));
         }
         for (number, answer) in after.into_iter().enumerate() {
-            assert_eq!(answer.unwrap(), format!("after {number}"), "limit {limit} of {max_connections}");
+            assert_eq!(
+                answer.unwrap(),
+                format!("after {number}"),
+                "limit {limit} of {max_connections}"
+            );
         }
         rig.is_sound().await;
     }

@@ -105,3 +105,66 @@ fn a_returning_connection_makes_room_for_an_older_caller_of_another_origin() {
         }]
     );
 }
+
+#[test]
+fn a_shared_connection_that_is_never_idle_makes_room_for_a_caller_of_another_origin() {
+    let mut desk = Desk::secure(limits(1));
+    desk.ask();
+    let shared = desk.dials()[0];
+    desk.open_http2(shared, 100);
+    desk.decided();
+    assert_eq!(desk.ask(), lent(shared));
+    let other = waiter(desk.ask_for("http://b"));
+    // From here on it is lent no more, and those who come later wait.
+    let later = waiter(desk.ask());
+    desk.release(shared);
+    assert_eq!(desk.decided(), []);
+    desk.release(shared);
+    assert_eq!(
+        desk.decided(),
+        [Decision::Close {
+            connection: shared,
+            reason: CloseReason::MadeRoom
+        }]
+    );
+    desk.admission.closed(shared, desk.now);
+    let decided = desk.decided();
+    assert!(matches!(decided[..], [Decision::Dial { waiter, .. }] if waiter == other && waiter < later));
+}
+
+#[test]
+fn a_shared_connection_is_lent_on_while_another_will_come_back_by_itself() {
+    let mut desk = Desk::secure(limits(2));
+    desk.ask();
+    let shared = desk.dials()[0];
+    desk.open_http2(shared, 100);
+    desk.decided();
+    desk.ask_for("http://b");
+    let alone = desk.dials()[0];
+    desk.open_http1(alone);
+    desk.decided();
+    waiter(desk.ask_for("http://c"));
+    assert_eq!(desk.ask(), lent(shared));
+}
+
+#[test]
+fn a_shared_connection_that_refused_a_request_makes_room_for_its_second_attempt() {
+    let mut desk = Desk::secure(limits(1));
+    desk.ask();
+    let shared = desk.dials()[0];
+    desk.open_http2(shared, 100);
+    desk.decided();
+    assert_eq!(desk.ask(), lent(shared));
+    let since = desk.admission.moment();
+    desk.release(shared);
+    let again = waiter(
+        desk.admission
+            .request(&desk.here, Need::OpenedAfter(since), desk.now)
+            .unwrap(),
+    );
+    waiter(desk.ask());
+    desk.release(shared);
+    desk.admission.closed(shared, desk.now);
+    let decided = desk.decided();
+    assert!(matches!(decided[..], [Decision::Close { .. }, Decision::Dial { waiter, .. }] if waiter == again));
+}

@@ -1,6 +1,7 @@
 //! The rules of admission, one by one.
 
 mod dialling;
+mod interleavings;
 mod keeping;
 mod line;
 mod resizing;
