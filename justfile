@@ -41,6 +41,11 @@ test: build build-fixtures python-clients peers
 peers:
     tests/install-peers.sh
 
+# The long forms of the tests, and what they print.
+soak: python-clients peers
+    cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
+    cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
+
 # Puts the providers' official Python clients into a folder of their own.
 [private]
 python-clients:

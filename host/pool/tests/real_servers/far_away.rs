@@ -48,7 +48,9 @@ impl Load {
     /// Runs the load through the pool and through httpx, over the same relay, and prints what both have lost.
     async fn run(&self) -> PoolStats {
         let closes_after = self.server_closes_after.as_millis();
-        let nginx = Nginx::with(&format!("keepalive_timeout {closes_after}ms; keepalive_requests 1000000;"));
+        let nginx = Nginx::with(&format!(
+            "keepalive_timeout {closes_after}ms; keepalive_requests 1000000;"
+        ));
         let port = relay::start(nginx.port(Over::Http1), DELAY).await;
         let uri = format!("http://127.0.0.1:{port}/");
         let subject = Subject::new(RootCertStore::empty(), PoolConfig::preset("qdrant"), port);
@@ -90,7 +92,11 @@ impl Load {
     async fn httpx(&self, uri: &str) -> (usize, usize) {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let python = repository.join("target/python/bin/python");
-        assert!(python.exists(), "{} is missing; run `just python-clients`", python.display());
+        assert!(
+            python.exists(),
+            "{} is missing; run `just python-clients`",
+            python.display()
+        );
         let mut command = Command::new(python);
         command
             .arg(repository.join("tests/python/httpx_bursts.py"))
@@ -98,7 +104,10 @@ impl Load {
             .args(self.pauses().map(|pause| pause.as_secs_f64().to_string()))
             .env_clear()
             .stderr(Stdio::inherit());
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap();
         assert!(output.status.success(), "{}", output.status);
         let printed = String::from_utf8(output.stdout).unwrap();
         let (requests, lost) = printed.trim().split_once(' ').unwrap();
