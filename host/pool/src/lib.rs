@@ -64,6 +64,9 @@ mod connect;
 mod core;
 mod error;
 mod exchange;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod histogram;
 mod manager;
 mod meter;

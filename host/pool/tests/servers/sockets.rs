@@ -37,12 +37,6 @@ pub fn held_to(port: u16) -> usize {
         .count()
 }
 
-/// How many descriptors this process has open, of whatever kind.
-pub fn descriptors() -> usize {
-    // The folder's own is counted too, each time.
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 /// How many connections the server at `port` has open at both ends.
 pub fn established_at(port: u16) -> usize {
     rows()
