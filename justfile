@@ -41,10 +41,21 @@ test: build build-fixtures python-clients peers
 peers:
     tests/install-peers.sh
 
-# The proofs of the pool at their full length: minutes, on a machine that does nothing else.
-soak:
-    cargo test --locked --package weir-pool -- --ignored soak
-    LOOM_MAX_PREEMPTIONS=3 cargo test --locked --package weir-pool --lib interleavings
+# The proofs of the pool at their full length: most of an hour, on a machine that does nothing else.
+soak: python-clients peers
+    cargo test --locked --workspace --test faults -- --ignored soak
+    LOOM_MAX_PREEMPTIONS=3 cargo test --locked --workspace --lib interleavings
+    cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
+    cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
+
+# Fuzzes each parser of what comes from outside, for so many seconds each.
+fuzz seconds="60": cargo-fuzz
+    cd host/pool && for target in $(cargo fuzz list); do \
+        RUSTC_BOOTSTRAP=1 cargo fuzz run $target -- -max_total_time={{seconds}}; done
+
+[private]
+cargo-fuzz:
+    @command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 
 # Puts the providers' official Python clients into a folder of their own.
 [private]

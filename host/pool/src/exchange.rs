@@ -269,7 +269,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// What the head of the answer says about the connection (RFC 9112, section 9.6; RFC 2068, section 19.7.1).
-fn keeping(protocol: Protocol, headers: &HeaderMap) -> Keeping {
+pub(crate) fn keeping(protocol: Protocol, headers: &HeaderMap) -> Keeping {
     if protocol == Protocol::Http2 {
         return Keeping::Kept(None);
     }

@@ -110,6 +110,9 @@ mod core;
 mod decode;
 mod error;
 mod exchange;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod histogram;
 mod http2;
 mod incoming;

@@ -1,20 +1,24 @@
 //! nginx, which speaks HTTP/1.1 at one port and HTTP/2 over TLS at another.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::process::Signal;
 use rustls::RootCertStore;
-use tempfile::TempDir;
+use tempfile::{Builder, TempDir};
 use weir_pool::PoolConfig;
 
 use super::Over;
 use super::certificate::Certificate;
 use super::process::{Process, free_port};
 use super::rest::Subject;
+
+/// The length of the body at `/large`: more than the buffers between it and a caller that does not read.
+pub const LARGE: u64 = 8 * 1024 * 1024;
 
 /// A running nginx. Its log and configuration go with it.
 pub struct Nginx {
@@ -27,9 +31,18 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it with these directives in its `server` block, beside a `location /` that answers 200.
+    /// Starts it with these directives in its `server` block, which answers 200 everywhere and has [`LARGE`] bytes at
+    /// `/large`.
     pub fn with(directives: &str) -> Self {
-        let folder = TempDir::new().unwrap();
+        // Its workers are other users.
+        let folder = Builder::new()
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+        File::create(folder.path().join("large"))
+            .unwrap()
+            .set_len(LARGE)
+            .unwrap();
         let certificate = Certificate::made_in(folder.path());
         let (http1, http2, status) = (free_port(), free_port(), free_port());
         let path = folder.path();
@@ -51,6 +64,7 @@ impl Nginx {
                     access_log {log} exchange;
                     {directives}
                     location / {{ return 200 ok; }}
+                    location = /large {{ root {root}; }}
                 }}
                 server {{
                     listen 127.0.0.1:{status};
@@ -60,6 +74,7 @@ impl Nginx {
                 }}
             }}",
             pid = path.join("pid").display(),
+            root = path.display(),
             temporary = path.join("temporary").display(),
             certificate = certificate.certificate.display(),
             key = certificate.key.display(),
