@@ -26,26 +26,22 @@ pub fn spans(latencies: &Histogram<u64>) -> Vec<Span> {
     if latencies.is_empty() {
         return Vec::new();
     }
-    let (shortest, longest) = (latencies.min().max(1), latencies.max().max(1));
+    let (shortest, longest) = (latencies.min().max(1), latencies.max());
     let factor = (longest as f64 / shortest as f64).powf(1.0 / f64::from(SPANS));
-    let mut spans: Vec<Span> = Vec::new();
-    let mut before = 0;
-    for number in 1..=SPANS {
-        let end = if number == SPANS {
-            longest
-        } else {
-            (shortest as f64 * factor.powf(f64::from(number))) as u64
-        };
-        // Where all are alike, there is one span.
-        if end > before && (number == SPANS || end > shortest) {
-            spans.push(Span {
-                up_to_us: end as f64 / 1e3,
-                answers: latencies.count_between(before, end),
-            });
-            before = end + 1;
-        }
-    }
-    spans
+    let mut ends: Vec<_> = (1..SPANS)
+        .map(|number| latencies.highest_equivalent((shortest as f64 * factor.powf(f64::from(number))) as u64))
+        .chain([longest])
+        .collect();
+    // Where latencies are alike, there are fewer.
+    ends.dedup();
+    let mut recorded = latencies.iter_recorded().peekable();
+    let span = |end| Span {
+        up_to_us: end as f64 / 1e3,
+        answers: std::iter::from_fn(|| recorded.next_if(|value| value.value_iterated_to() <= end))
+            .map(|value| value.count_at_value())
+            .sum(),
+    };
+    ends.into_iter().map(span).collect()
 }
 
 /// The spans as lines of text.

@@ -24,7 +24,7 @@ const REQUESTS: u64 = 1_000;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The provider to ask.
-    #[arg(required_unless_present = "url", requires = "operation", conflicts_with = "url")]
+    #[arg(conflicts_with = "url")]
     provider: Option<String>,
     /// Its operation, as `weir call` has them.
     operation: Option<String>,
@@ -124,7 +124,12 @@ async fn target(args: Args, context: &Context) -> anyhow::Result<(Target, String
             host.runtime().pools().clone(),
         ));
     }
-    let url = address(args.url.as_deref().unwrap_or_default())?;
+    let Some(url) = &args.url else {
+        let message = "what to ask is missing: a provider and its operation, like `weir bench local embed --input \
+                       '{\"inputs\": [\"hello\"]}'`, or --url";
+        return Err(UsageError(message.to_owned()).into());
+    };
+    let url = address(url)?;
     let request = request(&url, args.method.clone(), &args.headers, args.body.as_deref())?;
     let config = context.config_with_flag("--pool", settings(&["http_pool"]))?;
     let pools = PoolManager::new()?;
