@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::client::{MEASURING, Measured};
 use crate::figures::{Figures, Sample};

@@ -107,7 +107,7 @@ async fn target(args: Args, context: &Context) -> anyhow::Result<(Target, String
         let under: Vec<_> = under.iter().map(|key| (*key).to_owned()).collect();
         args.pool
             .iter()
-            .map(move |(key, text)| ([under.as_slice(), &[key.clone()]].concat(), text.clone()))
+            .map(move |(key, text)| ([under.as_slice(), std::slice::from_ref(key)].concat(), text.clone()))
     };
     if let (Some(provider), Some(operation)) = (&args.provider, &args.operation) {
         let input = input::json(&args.input)?;
