@@ -86,6 +86,7 @@ lint: build-guests cargo-deny
     cd benches && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
+    cd benches && cargo clippy --locked --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
     cargo deny --offline check licenses bans sources
     cargo deny --offline --config deny.toml --manifest-path guest-providers/Cargo.toml check licenses bans sources

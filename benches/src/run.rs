@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::client::{MEASURING, Measured};
 use crate::figures::{Figures, Sample};
@@ -32,7 +32,7 @@ pub struct Options {
     /// A Python with httpx; without one, httpx is left out.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Replaces the figures in this file.
+    /// Replaces the figures in this file, unless only some scenarios are run.
     #[arg(long)]
     readme: Option<PathBuf>,
     /// Every sample goes here.
@@ -59,8 +59,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         std::fs::write(file, serde_json::to_vec_pretty(&all)?)?;
     }
     match &options.readme {
-        Some(file) => readme::replace_figures(file, &machine, &all),
-        None => Ok(()),
+        Some(file) if options.only.is_empty() => readme::replace_figures(file, &machine, &all),
+        _ => Ok(()),
     }
 }
 

@@ -25,8 +25,13 @@ pub struct Hyper {
     task: Task,
     request: Request<Body>,
     sender: Sender,
-    /// The HTTP/2 connection that still has room, and how many callers it has.
-    filling: Arc<Mutex<Option<(http2::SendRequest<Body>, usize)>>>,
+    filling: Arc<Mutex<Option<Filling>>>,
+}
+
+/// The HTTP/2 connection that still has room, and how many callers it has.
+struct Filling {
+    sender: http2::SendRequest<Body>,
+    callers: usize,
 }
 
 enum Sender {
@@ -93,13 +98,16 @@ impl Hyper {
 
     async fn stream(&self) -> anyhow::Result<http2::SendRequest<Body>> {
         let mut filling = self.filling.lock().await;
-        if let Some((sender, callers)) = filling.as_mut().filter(|(_, callers)| *callers < STREAMS) {
-            *callers += 1;
-            return Ok(sender.clone());
+        if let Some(connection) = filling.as_mut().filter(|connection| connection.callers < STREAMS) {
+            connection.callers += 1;
+            return Ok(connection.sender.clone());
         }
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(self.dial().await?)).await?;
         tokio::spawn(connection);
-        *filling = Some((sender.clone(), 1));
+        *filling = Some(Filling {
+            sender: sender.clone(),
+            callers: 1,
+        });
         Ok(sender)
     }
 

@@ -11,10 +11,12 @@
 //! | `remedy` | what can be done about a call that failed |
 //! | [`operations`] | a provider's operations as JSON |
 //! | [`server`] | the HTTP API |
+//! | [`bench`] | a load, and what it came to |
 //! | [`index`], [`search`] | a tree of files as vectors, and questions to it |
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod bundled;
 pub mod cli;
 pub mod commands;

@@ -53,19 +53,18 @@ impl Context {
         load(&self.sources)
     }
 
-    /// The settings in force, a flag's text over them.
+    /// The settings in force, over them a flag's texts, each for the setting that its keys lead to.
     ///
     /// # Errors
     /// Where one is wrong.
     pub fn config_with_flag(
         &self,
         flag: &'static str,
-        keys: &[&str],
-        text: Option<String>,
+        settings: impl IntoIterator<Item = (Vec<String>, String)>,
     ) -> Result<EffectiveConfig, ConfigError> {
         let mut sources = self.sources.clone();
-        let keys = || keys.iter().map(|key| (*key).to_owned()).collect();
-        sources.flags.extend(text.map(|text| (flag, keys(), text)));
+        let settings = settings.into_iter().map(|(keys, text)| (flag, keys, text));
+        sources.flags.extend(settings);
         load(&sources)
     }
 

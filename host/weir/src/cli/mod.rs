@@ -70,6 +70,8 @@ pub enum Command {
     Search(commands::search::Args),
     /// Run one operation of one provider: JSON in, JSON out.
     Call(commands::call::Args),
+    /// Put a load on a provider, or on a URL through a pool, and show latency, connections and processor time.
+    Bench(commands::bench::Args),
     /// List the configured providers.
     Providers(commands::providers::Args),
     /// Show what a component exports, imports and wants, and whether it would be admitted.
@@ -96,6 +98,6 @@ impl Command {
 
     /// Whether the command ends in an orderly way by itself on Ctrl-C, instead of being dropped.
     pub fn ends_on_signals(&self) -> bool {
-        matches!(self, Command::Serve(_) | Command::Index(_))
+        matches!(self, Command::Serve(_) | Command::Index(_) | Command::Bench(_))
     }
 }

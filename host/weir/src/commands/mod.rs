@@ -1,10 +1,12 @@
 //! The commands, one file each: arguments, and what is done with them.
 
+pub mod bench;
 pub mod call;
 pub mod completions;
 pub mod config;
 pub mod doctor;
 pub mod index;
+mod input;
 pub mod inspect;
 pub mod pools;
 pub mod providers;
@@ -23,6 +25,7 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Index(args) => index::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,
         Command::Call(args) => call::run(args, context).await,
+        Command::Bench(args) => bench::run(args, context).await,
         Command::Providers(args) => providers::run(&args, context).await,
         Command::Inspect(args) => inspect::run(&args, context).await,
         Command::Pools(args) => pools::run(&args, context).await,

@@ -19,7 +19,10 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let config = context.config_with_flag("--listen", &["server", "listen"], args.listen)?;
+    let listen = args
+        .listen
+        .map(|text| (vec!["server".to_owned(), "listen".to_owned()], text));
+    let config = context.config_with_flag("--listen", listen)?;
     let signals = Signals::watch()?;
     let host = Arc::new(context.open(config).await?);
     let server = Server::bind(host).await.map_err(|error| match error {

@@ -55,7 +55,7 @@ impl Environment {
             }
             let path = keys.iter().fold(String::new(), |path, key| join(&path, key));
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            root.set(&keys, variable(name, value, &path));
+            root.set(&keys, setting(value, &path, Origin::Environment(name.to_owned())));
         }
         root
     }
@@ -91,9 +91,8 @@ fn known_key(parent: Option<&Node>, segment: &str) -> String {
         .unwrap_or_else(|| segment.to_owned())
 }
 
-/// A variable's value: TOML where it reads as such, else the text itself.
-fn variable(name: &str, text: &str, path: &str) -> Node {
-    let origin = Origin::Environment(name.to_owned());
+/// The value of a variable or a flag: TOML where it reads as such, else the text itself.
+pub(super) fn setting(text: &str, path: &str, origin: Origin) -> Node {
     let value = DeValue::parse(text)
         .ok()
         .and_then(|value| value_of_toml(value.get_ref(), path, &origin))

@@ -7,7 +7,7 @@ use super::environment::Environment;
 use super::error::ConfigError;
 use super::settings::{Config, HttpPool, Index, Limits, Server};
 use super::tree::{Node, Origin, Table, Value, join};
-use super::{de, file, validate};
+use super::{de, environment, file, validate};
 use crate::presets::{self, PRESETS, Preset};
 use crate::{bundled, suggest};
 
@@ -163,7 +163,7 @@ fn flags(given: &[(&'static str, Vec<String>, String)]) -> Node {
     for (flag, keys, text) in given {
         let path = keys.iter().fold(String::new(), |path, key| join(&path, key));
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        root.set(&keys, Node::new(Value::Text(text.clone()), path, Origin::Flag(flag)));
+        root.set(&keys, environment::setting(text, &path, Origin::Flag(flag)));
     }
     root
 }
