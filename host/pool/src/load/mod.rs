@@ -271,7 +271,7 @@ mod tests {
         let never = tower::service_fn(|_: Call| -> BoxFuture<'static, Result<_, SendError>> {
             Box::pin(std::future::pending())
         });
-        Load::over(never, "test".into(), config)
+        Load::over(never, "test".into(), config, None)
     }
 
     #[test]

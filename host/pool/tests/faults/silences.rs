@@ -100,7 +100,6 @@ async fn a_body_that_stops_runs_into_the_read_timeout(way: Way) {
 
 /// Over HTTP/2 only the stream is given up, so the connection is asked whether it lives before it is lent again.
 #[tokio::test]
-#[ignore = "a quiet connection is not asked yet whether it lives"]
 async fn a_connection_that_has_gone_silent_is_not_trusted_again() {
     let way = Way::HTTP2_TLS;
     // Before an answer, in its head and in its body.

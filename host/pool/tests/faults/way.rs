@@ -20,6 +20,8 @@ impl Way {
         http2: false,
         tls: true,
     };
+    /// HTTP/2 in clear text, known beforehand.
+    pub const HTTP2: Self = Self { http2: true, tls: false };
     pub const HTTP2_TLS: Self = Self { http2: true, tls: true };
 
     /// Its name in ALPN.
@@ -31,6 +33,7 @@ impl Way {
     pub fn config(self, max_connections: usize) -> PoolConfig {
         PoolConfig {
             enable_http2: self.http2,
+            http2_prior_knowledge: self.http2 && !self.tls,
             ..config(max_connections)
         }
     }
@@ -39,7 +42,7 @@ impl Way {
 /// Makes a test of each way out of functions that prove something of any.
 macro_rules! over_every_way {
     ($($name:ident),+ $(,)?) => {
-        $(over_ways!($name: http1 HTTP1, http1_under_tls HTTP1_TLS, http2_under_tls HTTP2_TLS);)+
+        $(over_ways!($name: http1 HTTP1, http1_under_tls HTTP1_TLS, http2 HTTP2, http2_under_tls HTTP2_TLS);)+
     };
 }
 
@@ -50,7 +53,7 @@ macro_rules! over_http1 {
 
 /// As [`over_every_way`], for what is particular to HTTP/2.
 macro_rules! over_http2 {
-    ($($name:ident),+ $(,)?) => { $(over_ways!($name: http2_under_tls HTTP2_TLS);)+ };
+    ($($name:ident),+ $(,)?) => { $(over_ways!($name: http2 HTTP2, http2_under_tls HTTP2_TLS);)+ };
 }
 
 /// As [`over_every_way`], for what is particular to TLS.
