@@ -68,6 +68,7 @@ lint: build-guests cargo-deny
     cargo fmt --all --check
     cd guest-providers && cargo fmt --all --check
     cd tests/fixtures && cargo fmt --all --check
+    cd host/pool/fuzz && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
     RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
@@ -87,6 +88,7 @@ fmt:
     cargo fmt --all
     cd guest-providers && cargo fmt --all
     cd tests/fixtures && cargo fmt --all
+    cd host/pool/fuzz && cargo fmt --all
 
 # Installs the program into Cargo's folder, optimised.
 install: build-guests

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use rustls::RootCertStore;
-use weir_pool::{Pool, PoolConfig, PoolManager, PoolStats};
+use weir_pool::{Pool, PoolManager, PoolSettings, PoolStats};
 
 use super::sockets;
 
 /// How many looks, one every 10 ms, a state is waited for: 10 s.
 const LOOKS: usize = 1_000;
 
-/// A pool of its own manager, and the port that all its requests go to.
+/// A pool of its own manager, and the port that all its connections lead to: a server's, a relay's or a proxy's.
 pub struct Subject {
     pub manager: PoolManager,
     pub pool: Pool,
@@ -18,11 +18,11 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A pool that trusts `roots`, for requests to the server at `port`.
-    pub fn new(roots: RootCertStore, config: PoolConfig, port: u16) -> Self {
+    /// A pool that trusts `roots` and whose connections lead to `port`.
+    pub fn new(roots: RootCertStore, settings: impl Into<PoolSettings>, port: u16) -> Self {
         let manager = PoolManager::with_roots(roots).unwrap();
         Self {
-            pool: manager.pool("subject", config.into()).unwrap(),
+            pool: manager.pool("subject", settings.into()).unwrap(),
             manager,
             port,
         }
