@@ -41,9 +41,10 @@ test: build build-fixtures python-clients peers
 peers:
     tests/install-peers.sh
 
-# The long forms of the tests, and what they print.
+# The long forms of the tests, and what they print. Told to give back what is free, the allocator does not hide what leaks.
 soak: python-clients peers
-    cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
+    MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=32768 \
+        cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
