@@ -51,6 +51,31 @@ impl Subject {
         panic!("sockets as the pool, the system and the server count them: {seen:#?}");
     }
 
+    /// Has the server replaced under load: waits until requests flow, calls `replace`, and waits until the server has
+    /// closed a connection and requests flow again.
+    pub async fn through_a_replacement(&self, replace: impl FnOnce()) {
+        /// Enough for every caller to have made some.
+        const FLOWING: u64 = 500;
+        let closed = |stats: &PoolStats| stats.connections_closed.get("peer-closed").copied().unwrap_or_default();
+        let requests = self.pool.stats().total_requests;
+        self.until(|stats| stats.total_requests > requests + FLOWING).await;
+        let before = closed(&self.pool.stats());
+        replace();
+        self.until(|stats| closed(stats) > before).await;
+        let requests = self.pool.stats().total_requests;
+        self.until(|stats| stats.total_requests > requests + FLOWING).await;
+    }
+
+    async fn until(&self, expected: impl Fn(&PoolStats) -> bool) {
+        for _ in 0..LOOKS {
+            if expected(&self.pool.stats()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the pool did not come to the state expected: {:#?}", self.pool.stats());
+    }
+
     /// Closes the pool and shows that nothing is left of it: no descriptor here, no connection at the server.
     pub async fn close(self, server: impl Fn() -> usize) {
         let report = self.manager.close_all(Duration::from_secs(5)).await;
