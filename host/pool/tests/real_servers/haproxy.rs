@@ -39,7 +39,7 @@ async fn a_reload_of_haproxy_under_load_costs_no_caller_anything() {
         let subject = haproxy.pool(over, config(8));
         let reloads = async {
             for _ in 0..4 {
-                subject.through_a_replacement(|| haproxy.reload()).await;
+                subject.through_a_replacement(haproxy.reload()).await;
             }
         };
         let tally = load_while(&subject.pool, &haproxy.uri(over, "/"), 16, reloads).await;

@@ -123,7 +123,7 @@ async fn a_reload_under_load_costs_no_caller_anything() {
         let subject = nginx.pool(over, config(8));
         let reloads = async {
             for _ in 0..4 {
-                subject.through_a_replacement(|| nginx.reload()).await;
+                subject.through_a_replacement(async { nginx.reload() }).await;
             }
         };
         let tally = load_while(&subject.pool, &nginx.uri(over, "/"), 16, reloads).await;

@@ -10,6 +10,17 @@ use super::sockets;
 /// How many looks, one every 10 ms, a state is waited for: 10 s.
 const LOOKS: usize = 1_000;
 
+/// Waits until what is expected is so.
+pub async fn eventually(expected: impl Fn() -> bool) {
+    for _ in 0..LOOKS {
+        if expected() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was expected did not happen");
+}
+
 /// A pool of its own manager, and the port that all its connections lead to: a server's, a relay's or a proxy's.
 pub struct Subject {
     pub manager: PoolManager,
@@ -53,27 +64,17 @@ impl Subject {
 
     /// Has the server replaced under load: waits until requests flow, calls `replace`, and waits until the server has
     /// closed a connection and requests flow again.
-    pub async fn through_a_replacement(&self, replace: impl FnOnce()) {
+    pub async fn through_a_replacement(&self, replace: impl Future<Output = ()>) {
         /// Enough for every caller to have made some.
         const FLOWING: u64 = 500;
         let closed = |stats: &PoolStats| stats.connections_closed.get("peer-closed").copied().unwrap_or_default();
         let requests = self.pool.stats().total_requests;
-        self.until(|stats| stats.total_requests > requests + FLOWING).await;
+        eventually(|| self.pool.stats().total_requests > requests + FLOWING).await;
         let before = closed(&self.pool.stats());
-        replace();
-        self.until(|stats| closed(stats) > before).await;
+        replace.await;
+        eventually(|| closed(&self.pool.stats()) > before).await;
         let requests = self.pool.stats().total_requests;
-        self.until(|stats| stats.total_requests > requests + FLOWING).await;
-    }
-
-    async fn until(&self, expected: impl Fn(&PoolStats) -> bool) {
-        for _ in 0..LOOKS {
-            if expected(&self.pool.stats()) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the pool did not come to the state expected: {:#?}", self.pool.stats());
+        eventually(|| self.pool.stats().total_requests > requests + FLOWING).await;
     }
 
     /// Closes the pool and shows that nothing is left of it: no descriptor here, no connection at the server.
