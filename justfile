@@ -45,7 +45,9 @@ peers:
 soak: python-clients peers
     cargo test --locked --workspace --test faults -- --ignored soak
     LOOM_MAX_PREEMPTIONS=3 cargo test --locked --workspace --lib interleavings
-    cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
+    # Told to give back what is free, the allocator does not hide what leaks.
+    MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=32768 \
+        cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
@@ -84,6 +86,7 @@ lint: build-guests cargo-deny
     cd guest-providers && cargo fmt --all --check
     cd tests/fixtures && cargo fmt --all --check
     cd benches && cargo fmt --all --check
+    cd host/pool/fuzz && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
     cd benches && cargo clippy --locked --all-targets -- -D warnings
@@ -105,6 +108,7 @@ fmt:
     cd guest-providers && cargo fmt --all
     cd tests/fixtures && cargo fmt --all
     cd benches && cargo fmt --all
+    cd host/pool/fuzz && cargo fmt --all
 
 # Installs the program into Cargo's folder, optimised.
 install: build-guests

@@ -33,7 +33,8 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 const CALLERS: usize = 32;
 const MAX_CONNECTIONS: usize = 16;
 
-/// What the allocator keeps for later varies too much over so few requests for [`Flat::Resident`].
+/// By itself, glibc keeps more and more for later while what is allocated is flat: 2 MB more after a million requests, 0.1 MB
+/// if it is told to give back what is free. So memory in RAM is looked at in the long form alone, where `just soak` does.
 #[tokio::test]
 async fn memory_and_descriptors_stay_flat_over_50_000_requests() {
     for over in Over::BOTH {
@@ -58,7 +59,7 @@ enum Flat {
     Resident,
 }
 
-/// Makes as many requests as asked for, after a warm-up of a fifth as many.
+/// Makes as many requests as asked for, after a warm-up of half as many.
 async fn stay_flat(over: Over, requests: usize, flat: Flat) {
     let nginx = Nginx::with("location = /failing { return 500; } location = /ended { return 444; }");
     let before = descriptors();
@@ -68,7 +69,7 @@ async fn stay_flat(over: Over, requests: usize, flat: Flat) {
     };
     let subject = nginx.pool(over, config);
 
-    mixed(&subject.pool, &nginx, over, requests / 5).await;
+    mixed(&subject.pool, &nginx, over, requests / 2).await;
     subject.at_rest(|| nginx.open()).await;
     let warm = Memory::now();
     let tally = mixed(&subject.pool, &nginx, over, requests).await;
@@ -81,8 +82,9 @@ async fn stay_flat(over: Over, requests: usize, flat: Flat) {
         stats.idle, stats.connections_opened, stats.replays
     );
     let allowance = warm.resident / 20;
-    assert!(end.allocated <= warm.allocated + allowance);
-    assert!(flat == Flat::Allocated || end.resident <= warm.resident + allowance);
+    assert!(end.allocated <= warm.allocated + allowance, "what is allocated grows");
+    let resident = flat == Flat::Allocated || end.resident <= warm.resident + allowance;
+    assert!(resident, "what is resident grows");
     assert_eq!(after, before + stats.idle);
     subject.close(|| nginx.open()).await;
     assert_eq!(descriptors(), before);

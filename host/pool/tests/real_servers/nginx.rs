@@ -121,11 +121,9 @@ async fn a_reload_under_load_costs_no_caller_anything() {
         let nginx = Nginx::with("");
         let subject = nginx.pool(over, config(8));
         let reloads = async {
-            for _ in 0..5 {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                nginx.reload();
+            for _ in 0..4 {
+                subject.through_a_replacement(async { nginx.reload() }).await;
             }
-            tokio::time::sleep(Duration::from_millis(300)).await;
         };
         let tally = load_while(&subject.pool, &nginx.uri(over, "/"), 16, reloads).await;
         tally.assert_all_ok();
@@ -139,7 +137,6 @@ async fn a_reload_under_load_costs_no_caller_anything() {
             "{over:?}: {twice} served twice, {stats:#?}"
         );
         assert!(served.len() as u64 <= stats.connections_opened, "{over:?}: {stats:#?}");
-        assert!(stats.connections_closed["peer-closed"] >= 5, "{over:?}: {stats:#?}");
         subject.close(|| nginx.open()).await;
     }
 }

@@ -9,7 +9,7 @@ use weir_pool::PoolConfig;
 
 use super::certificate::Certificate;
 use super::process::{Process, free_port};
-use super::rest::Subject;
+use super::rest::{Subject, eventually};
 use super::{Over, sockets};
 
 /// A running haproxy, its master and its worker.
@@ -80,8 +80,13 @@ impl Haproxy {
         sockets::established_at(self.port(over))
     }
 
-    /// Starts a new worker; the old one finishes what it has begun and goes.
-    pub fn reload(&self) {
+    /// Starts a new worker and waits until it serves; the old one finishes what it has begun and goes.
+    pub async fn reload(&self) {
+        // A master that is still busy with the last reload does not hear of the next.
+        let loaded = || self.process.log().matches("Loading success").count();
+        eventually(|| loaded() > 0).await;
+        let before = loaded();
         self.process.signal(Signal::USR2);
+        eventually(|| loaded() > before).await;
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use rustls::RootCertStore;
 use tempfile::{Builder, TempDir};
-use weir_pool::PoolConfig;
+use weir_pool::PoolSettings;
 
 use super::Over;
 use super::certificate::Certificate;
@@ -103,8 +103,8 @@ impl Nginx {
     }
 
     /// A pool that trusts this server, for requests over one of its ports.
-    pub fn pool(&self, over: Over, config: PoolConfig) -> Subject {
-        Subject::new(self.roots.clone(), config, self.port(over))
+    pub fn pool(&self, over: Over, settings: impl Into<PoolSettings>) -> Subject {
+        Subject::new(self.roots.clone(), settings, self.port(over))
     }
 
     /// The connections that nginx has open, by its own account.

@@ -91,6 +91,11 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -100,8 +105,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stop();
         if thread::panicking() {
-            let log = fs::read_to_string(&self.log).unwrap_or_default();
-            eprintln!("---- {}\n{log}----", self.log.display());
+            eprintln!("---- {}\n{}----", self.log.display(), self.log());
         }
     }
 }

@@ -3,14 +3,25 @@
 use std::time::Duration;
 
 use rustls::RootCertStore;
-use weir_pool::{Pool, PoolConfig, PoolManager, PoolStats};
+use weir_pool::{Pool, PoolManager, PoolSettings, PoolStats};
 
 use super::sockets;
 
 /// How many looks, one every 10 ms, a state is waited for: 10 s.
 const LOOKS: usize = 1_000;
 
-/// A pool of its own manager, and the port that all its requests go to.
+/// Waits until what is expected is so.
+pub async fn eventually(expected: impl Fn() -> bool) {
+    for _ in 0..LOOKS {
+        if expected() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was expected did not happen");
+}
+
+/// A pool of its own manager, and the port that all its connections lead to: a server's, a relay's or a proxy's.
 pub struct Subject {
     pub manager: PoolManager,
     pub pool: Pool,
@@ -18,11 +29,11 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A pool that trusts `roots`, for requests to the server at `port`.
-    pub fn new(roots: RootCertStore, config: PoolConfig, port: u16) -> Self {
+    /// A pool that trusts `roots` and whose connections lead to `port`.
+    pub fn new(roots: RootCertStore, settings: impl Into<PoolSettings>, port: u16) -> Self {
         let manager = PoolManager::with_roots(roots).unwrap();
         Self {
-            pool: manager.pool("subject", config.into()).unwrap(),
+            pool: manager.pool("subject", settings.into()).unwrap(),
             manager,
             port,
         }
@@ -49,6 +60,22 @@ impl Subject {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("sockets as the pool, the system and the server count them: {seen:#?}");
+    }
+
+    /// Has the server replaced under load: waits until requests flow, calls `replace`, and waits until the server has
+    /// closed a connection and requests flow again.
+    pub async fn through_a_replacement(&self, replace: impl Future<Output = ()>) {
+        /// Enough for every caller to have made some.
+        const FLOWING: u64 = 500;
+        // By the server, or by the pool as the server asked.
+        let closed = |stats: &PoolStats| stats.connections_closed.values().sum::<u64>();
+        let requests = self.pool.stats().total_requests;
+        eventually(|| self.pool.stats().total_requests > requests + FLOWING).await;
+        let before = closed(&self.pool.stats());
+        replace.await;
+        eventually(|| closed(&self.pool.stats()) > before).await;
+        let requests = self.pool.stats().total_requests;
+        eventually(|| self.pool.stats().total_requests > requests + FLOWING).await;
     }
 
     /// Closes the pool and shows that nothing is left of it: no descriptor here, no connection at the server.
