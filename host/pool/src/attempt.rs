@@ -141,7 +141,7 @@ impl Service<Call> for Attempts {
 
     fn call(&mut self, call: Call) -> Self::Future {
         let core = self.core.clone();
-        Box::pin(async move { attempt(&core, &call.outgoing, &call.deadlines, || call.depart()).await })
+        Box::pin(async move { attempt(&core, call.outgoing(), &call.deadlines, || call.depart()).await })
     }
 }
 

@@ -14,17 +14,24 @@ use crate::options::Deadlines;
 use crate::origin::Origin;
 use crate::outgoing::Outgoing;
 
-/// A request, what its caller decided about it, and how far this attempt has come.
+/// A request, what its caller decided about it, and how far this attempt has come. Clones are the same attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    pub outgoing: Arc<Outgoing>,
     pub deadlines: Deadlines,
     /// What the request will cost of `tokens_per_minute`, as its caller estimates it.
     pub tokens: u32,
-    pool: Arc<str>,
-    /// Cancelled when the pool closes: nobody waits any longer then.
-    closing: CancellationToken,
+    request: Arc<Requested>,
     departure: Arc<Departure>,
+}
+
+/// What all attempts at a request share.
+#[derive(Debug)]
+struct Requested {
+    outgoing: Outgoing,
+    pool: Arc<str>,
+    /// Cancelled when the pool closes: nobody waits any longer then. Behind a pointer of ours, since a token takes a
+    /// lock to be cloned.
+    closing: Arc<CancellationToken>,
 }
 
 /// Whether an attempt has been given a connection.
@@ -44,24 +51,31 @@ impl Call {
         deadlines: Deadlines,
         tokens: u32,
         pool: Arc<str>,
-        closing: CancellationToken,
+        closing: Arc<CancellationToken>,
     ) -> Self {
-        Self {
-            outgoing: Arc::new(outgoing),
-            deadlines,
-            tokens,
+        let request = Requested {
+            outgoing,
             pool,
             closing,
+        };
+        Self {
+            deadlines,
+            tokens,
+            request: Arc::new(request),
             departure: Arc::default(),
         }
     }
 
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.request.outgoing
+    }
+
     pub fn origin(&self) -> &Origin {
-        &self.outgoing.origin
+        &self.outgoing().origin
     }
 
     pub fn is_replay_safe(&self) -> bool {
-        self.outgoing.replay_safe
+        self.outgoing().replay_safe
     }
 
     /// The same request, to be sent once more: its wait for a connection begins now, its end stays where it is.
@@ -104,7 +118,7 @@ impl Call {
     pub async fn unless_closing<T>(&self, waited: impl Future<Output = T>) -> Result<T, Closing> {
         tokio::select! {
             biased;
-            () = self.closing.cancelled() => Err(Closing),
+            () = self.request.closing.cancelled() => Err(Closing),
             output = waited => Ok(output),
         }
     }
@@ -112,7 +126,7 @@ impl Call {
     /// The pool was closed while the request waited.
     pub fn closed_error(&self) -> SendError {
         SendError::Closed {
-            pool: self.pool.to_string(),
+            pool: self.request.pool.to_string(),
         }
     }
 

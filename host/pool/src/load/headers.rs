@@ -20,28 +20,43 @@ use time::format_description::well_known::Rfc3339;
 const UNIX_TIMES_FROM: f64 = 1e9;
 
 /// The headers that tell what is left of a quota, and the one beside each that tells when it is renewed.
-const QUOTAS: [(&str, &str); 8] = [
-    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+static QUOTAS: [(HeaderName, HeaderName); 8] = [
     (
-        "anthropic-ratelimit-requests-remaining",
-        "anthropic-ratelimit-requests-reset",
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("x-ratelimit-reset-requests"),
     ),
     (
-        "anthropic-ratelimit-tokens-remaining",
-        "anthropic-ratelimit-tokens-reset",
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
     ),
     (
-        "anthropic-ratelimit-input-tokens-remaining",
-        "anthropic-ratelimit-input-tokens-reset",
+        HeaderName::from_static("x-ratelimit-remaining"),
+        HeaderName::from_static("x-ratelimit-reset"),
     ),
     (
-        "anthropic-ratelimit-output-tokens-remaining",
-        "anthropic-ratelimit-output-tokens-reset",
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-requests-reset"),
     ),
-    ("ratelimit-remaining", "ratelimit-reset"),
+    (
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+    ),
+    (
+        HeaderName::from_static("anthropic-ratelimit-input-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-input-tokens-reset"),
+    ),
+    (
+        HeaderName::from_static("anthropic-ratelimit-output-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-output-tokens-reset"),
+    ),
+    (
+        HeaderName::from_static("ratelimit-remaining"),
+        HeaderName::from_static("ratelimit-reset"),
+    ),
 ];
+
+static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// How long the server asks to be left alone: `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110,
 /// section 10.2.3).
@@ -49,7 +64,7 @@ const QUOTAS: [(&str, &str); 8] = [
 /// A date is compared with the answer's own `Date`, so that the two clocks need not agree, and with `now` where it has
 /// none. A date that has passed is no time at all.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let millis = value(headers, "retry-after-ms").and_then(|text| seconds(text).map(|number| number / 1e3));
+    let millis = value(headers, &RETRY_AFTER_MS).and_then(|text| seconds(text).map(|number| number / 1e3));
     if let Some(wait) = millis.and_then(duration) {
         return Some(wait);
     }
@@ -79,7 +94,7 @@ pub fn quota_exhausted_for(headers: &HeaderMap, now: SystemTime) -> Option<Durat
 /// The `RateLimit` header, in the form of a dictionary (draft 07) and of a list with parameters (from draft 08 on).
 fn structured(headers: &HeaderMap) -> Option<Duration> {
     let policies = headers
-        .get_all("ratelimit")
+        .get_all(&RATE_LIMIT)
         .iter()
         .filter_map(|text| text.to_str().ok());
     policies
@@ -101,8 +116,8 @@ fn structured(headers: &HeaderMap) -> Option<Duration> {
         .max()
 }
 
-fn value<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
-    let text = headers.get(HeaderName::from_static(name))?.to_str().ok()?;
+fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let text = headers.get(name)?.to_str().ok()?;
     Some(text.trim())
 }
 

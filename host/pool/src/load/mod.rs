@@ -102,7 +102,7 @@ pub(crate) struct Load {
     probe: Option<(ProbeConfig, Arc<Findings>)>,
     probing: Once,
     numbers: Arc<Numbers>,
-    closing: CancellationToken,
+    closing: Arc<CancellationToken>,
 }
 
 impl Load {
@@ -170,7 +170,7 @@ impl Load {
             probe: probe.map(|config| (config, Arc::default())),
             probing: Once::new(),
             numbers,
-            closing: CancellationToken::new(),
+            closing: Arc::new(CancellationToken::new()),
         }))
     }
 
@@ -189,7 +189,7 @@ impl Load {
     }
 
     /// Has the probe started by `start`, if there is one and it was not started before.
-    pub fn start_probe(&self, start: impl FnOnce(ProbeConfig, Arc<Findings>, CancellationToken)) {
+    pub fn start_probe(&self, start: impl FnOnce(ProbeConfig, Arc<Findings>, Arc<CancellationToken>)) {
         if let Some((config, findings)) = &self.probe {
             self.probing
                 .call_once(|| start(config.clone(), findings.clone(), self.closing.clone()));

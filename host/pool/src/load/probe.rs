@@ -68,7 +68,7 @@ impl Findings {
 pub(crate) async fn run<F>(
     config: ProbeConfig,
     findings: Arc<Findings>,
-    ending: CancellationToken,
+    ending: Arc<CancellationToken>,
     ask: impl Fn(Uri) -> Option<F>,
 ) where
     F: Future<Output = bool>,
@@ -97,7 +97,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_counts_failures_in_a_row_and_forgets_them_after_a_success() {
         let config = ProbeConfig::of(Uri::from_static("http://host/health"));
-        let (findings, ending) = (Arc::new(Findings::default()), CancellationToken::new());
+        let (findings, ending) = (Arc::new(Findings::default()), Arc::new(CancellationToken::new()));
         let script = Mutex::new(vec![true, false, false, false, true].into_iter());
         let (seen, watched) = (Mutex::new(Vec::new()), findings.clone());
         run(config.clone(), findings.clone(), ending, |_| {
@@ -111,7 +111,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_is_not_answered_in_time_has_failed() {
         let config = ProbeConfig::of(Uri::from_static("http://host/health"));
-        let (findings, ending) = (Arc::new(Findings::default()), CancellationToken::new());
+        let (findings, ending) = (Arc::new(Findings::default()), Arc::new(CancellationToken::new()));
         let running = run(config.clone(), findings.clone(), ending.clone(), |_| {
             Some(std::future::pending())
         });

@@ -177,6 +177,6 @@ pub(crate) fn call(method: &str, timeouts: Timeouts) -> Call {
         Deadlines::new(&PoolConfig::default(), &options, Instant::now()),
         0,
         "test".into(),
-        CancellationToken::new(),
+        Arc::new(CancellationToken::new()),
     )
 }

@@ -111,9 +111,9 @@ impl Breaker {
         let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
         let before = machine.epoch();
         let result = act(&mut machine);
-        let (changed, state) = (machine.epoch() != before, machine.state(Instant::now()));
+        let changed = (machine.epoch() != before).then(|| machine.state(Instant::now()));
         drop(machine);
-        if changed {
+        if let Some(state) = changed {
             tracing::warn!(origin = %self.origin, state = state.as_str(), "a breaker changed its state");
         }
         result
