@@ -66,9 +66,14 @@ async fn a_connection_that_ends_after_a_number_of_requests_costs_no_caller_anyth
 
         let stats = subject.at_rest(|| nginx.open()).await;
         let served = nginx.requests_by_connection();
-        assert_eq!(served.values().sum::<usize>(), 2_000, "{over:?}: {served:?}");
+        // Whoever was served twice was sent twice; a connection that ended before it served is in no log.
+        let twice = served.values().sum::<usize>() - 2_000;
+        assert!(
+            twice as u64 <= stats.replays,
+            "{over:?}: {twice} served twice, {stats:#?}"
+        );
         assert!(served.values().all(|requests| *requests <= 100), "{over:?}: {served:?}");
-        assert_eq!(served.len() as u64, stats.connections_opened, "{over:?}: {stats:#?}");
+        assert!(served.len() as u64 <= stats.connections_opened, "{over:?}: {stats:#?}");
         subject.close(|| nginx.open()).await;
     }
 }
