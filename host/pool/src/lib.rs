@@ -108,6 +108,7 @@ mod config;
 mod connect;
 mod core;
 mod decode;
+mod destination;
 mod error;
 mod exchange;
 #[cfg(fuzzing)]

@@ -18,6 +18,10 @@ pub(crate) struct Meter {
     answered: AtomicU64,
     /// When the socket last took bytes, in nanoseconds since `created`.
     progress: AtomicU64,
+    /// Whether `heard` is kept.
+    listens: AtomicBool,
+    /// When HTTP last arrived, in nanoseconds since `created`.
+    heard: AtomicU64,
     blocked: AtomicBool,
     ended: AtomicBool,
     failed: AtomicBool,
@@ -31,6 +35,8 @@ impl Meter {
             written: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             progress: AtomicU64::new(0),
+            listens: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
@@ -67,11 +73,19 @@ impl Meter {
         self.failed.load(Ordering::Acquire)
     }
 
+    /// Has it noted from here on when HTTP arrives.
+    pub fn listen(&self) {
+        self.listens.store(true, Ordering::Release);
+    }
+
+    /// When HTTP last arrived since [`Self::listen`]; when the connection was made before that.
+    pub fn last_heard_at(&self) -> Instant {
+        self.created + Duration::from_nanos(self.heard.load(Ordering::Acquire))
+    }
+
     pub(super) fn sent(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, Ordering::AcqRel);
-        let since = Instant::now().saturating_duration_since(self.created);
-        self.progress
-            .store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+        self.progress.store(self.nanos(), Ordering::Release);
         self.stats.bytes_sent(bytes);
     }
 
@@ -81,6 +95,14 @@ impl Meter {
 
     pub(super) fn understood(&self, bytes: usize) {
         self.answered.fetch_add(bytes as u64, Ordering::AcqRel);
+        if bytes > 0 && self.listens.load(Ordering::Acquire) {
+            self.heard.store(self.nanos(), Ordering::Release);
+        }
+    }
+
+    fn nanos(&self) -> u64 {
+        let since = Instant::now().saturating_duration_since(self.created);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn set_blocked(&self, blocked: bool) {

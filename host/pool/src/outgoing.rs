@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::{self, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::admission::Protocol;
-use crate::decode;
 use crate::connect::Forward;
+use crate::decode;
+use crate::destination::{Destination, Destinations};
 use crate::error::SendError;
 use crate::origin::Origin;
 
@@ -25,8 +26,8 @@ use crate::origin::Origin;
 const PIECE: usize = 16 * 1024;
 
 /// Headers that speak about the connection or to a proxy, which is the pool's business (RFC 9110, sections 7.6.1 and
-/// 11.7.2), and the length, which is the body's.
-const NOT_THE_CALLERS: [HeaderName; 9] = [
+/// 11.7.2), the length, which is the body's, and the host, which is the URI's.
+const NOT_THE_CALLERS: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -36,6 +37,7 @@ const NOT_THE_CALLERS: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::CONTENT_LENGTH,
+    header::HOST,
 ];
 
 /// A request that can be sent, more than once if need be.
@@ -55,12 +57,17 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub fn new(request: Request<Bytes>, marked_safe: bool, decompress: bool) -> Result<Self, SendError> {
+    pub fn new(
+        request: Request<Bytes>,
+        marked_safe: bool,
+        decompress: bool,
+        destinations: &Destinations,
+    ) -> Result<Self, SendError> {
         let invalid = |reason: &str| SendError::InvalidRequest {
             reason: reason.to_owned(),
         };
         let (head, body) = request.into_parts();
-        let origin = Origin::of(&head.uri).map_err(invalid)?;
+        let Destination { origin, host } = destinations.of(&head.uri).map_err(|reason| invalid(&reason))?;
         if head.method == Method::CONNECT {
             return Err(invalid("CONNECT asks for a tunnel, which this pool does not make"));
         }
@@ -69,16 +76,17 @@ impl Outgoing {
             .path_and_query()
             .cloned()
             .unwrap_or(PathAndQuery::from_static("/"));
-        let mut parts = uri::Parts::default();
-        parts.path_and_query = Some(path);
-        let relative = Uri::from_parts(parts).map_err(|error| invalid(&error.to_string()))?;
-        let host = HeaderValue::from_str(&origin.authority()).map_err(|error| invalid(&error.to_string()))?;
+        let relative = Uri::from(path);
 
         let mut headers = head.headers;
-        for name in &NOT_THE_CALLERS {
-            headers.remove(name);
+        // A few comparisons instead of as many look-ups: hardly anybody sets one of these.
+        if headers.keys().any(|name| NOT_THE_CALLERS.contains(name)) {
+            for name in &NOT_THE_CALLERS {
+                headers.remove(name);
+            }
         }
-        headers.remove(header::HOST);
+        // For those that are put in here.
+        headers.reserve(3);
         // A method that is expected to have a body states that it has none (RFC 9110, section 8.6).
         if !body.is_empty() || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -158,7 +166,15 @@ impl Progress {
 
     /// When the last piece was taken; the beginning of the exchange before that.
     pub fn last_at(&self) -> Instant {
-        self.started + Duration::from_nanos(self.nanos.load(Ordering::Acquire))
+        self.started + Duration::from_nanos(self.last_nanos())
+    }
+
+    fn last_nanos(&self) -> u64 {
+        self.nanos.load(Ordering::Acquire)
+    }
+
+    fn complete(&self) {
+        self.taken.store(true, Ordering::Release);
     }
 
     fn advance(&self, complete: bool) {
@@ -202,6 +218,11 @@ impl Body for OutgoingBody {
         if self.is_empty() {
             return Poll::Ready(None);
         }
+        if self.rest.len() <= PIECE && self.progress.last_nanos() == 0 {
+            // Its only piece goes with the head: no need to ask the clock.
+            self.progress.complete();
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
+        }
         Poll::Ready(Some(Ok(Frame::data(self.take(PIECE)))))
     }
 
@@ -219,7 +240,7 @@ mod tests {
     use super::*;
 
     fn outgoing(request: http::request::Builder) -> Outgoing {
-        Outgoing::new(request.body(Bytes::from_static(b"{}")).unwrap(), false, true).unwrap()
+        Outgoing::new(request.body(Bytes::from_static(b"{}")).unwrap(), false, true, &Destinations::default()).unwrap()
     }
 
     #[test]
@@ -264,7 +285,7 @@ mod tests {
         assert!(outgoing(Request::put("http://h/")).replay_safe);
         assert!(!outgoing(Request::post("http://h/")).replay_safe);
         assert!(outgoing(Request::post("http://h/").header("Idempotency-Key", "1")).replay_safe);
-        let marked = Outgoing::new(Request::post("http://h/").body(Bytes::new()).unwrap(), true, true).unwrap();
+        let marked = Outgoing::new(Request::post("http://h/").body(Bytes::new()).unwrap(), true, true, &Destinations::default()).unwrap();
         assert!(marked.replay_safe);
     }
 }

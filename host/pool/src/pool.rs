@@ -135,7 +135,7 @@ impl Pool {
             let config = &self.core.settings().config;
             (Deadlines::new(config, &options, started), config.decompress)
         };
-        let outgoing = match Outgoing::new(request, options.replay_safe, decompress) {
+        let outgoing = match Outgoing::new(request, options.replay_safe, decompress, &self.core.destinations) {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 entry.fail(&error);
@@ -197,6 +197,7 @@ impl Pool {
     }
 
     async fn until(&self, reached: impl Fn() -> bool) {
+        let _watching = self.core.watch();
         loop {
             let mut ebbed = std::pin::pin!(self.core.ebbed.notified());
             ebbed.as_mut().enable();
@@ -216,7 +217,7 @@ async fn is_well(core: Arc<Core>, uri: Uri) -> bool {
     let asked = async {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = uri;
-        let outgoing = Outgoing::new(request, true, true)?;
+        let outgoing = Outgoing::new(request, true, true, &core.destinations)?;
         let response = attempt(&core, &outgoing, &deadlines, || {}).await?;
         let status = response.status();
         response.into_body().collect().await?;

@@ -50,7 +50,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.operation.ended(self.outcome);
         self.core.stats.request_ended();
-        self.core.ebbed.notify_waiters();
+        self.core.ebb();
     }
 }
 

@@ -13,6 +13,10 @@ use crate::reason::CloseReason;
 impl Admission {
     /// Draws every conclusion from what has changed; `origin` is the one whose connections have.
     pub(super) fn settle(&mut self, origin: Option<&Origin>, now: Instant) {
+        if self.waiters.is_empty() {
+            self.starving = false;
+            return self.settle_unwaited(origin);
+        }
         if let Some(origin) = origin {
             self.serve(origin, now);
         }
@@ -24,11 +28,19 @@ impl Admission {
         self.drain_shared();
         if let Some(origin) = origin {
             self.serve(origin, now);
-            if self.queues.get(origin).is_some_and(Queue::is_forgotten) {
-                self.queues.remove(origin);
-            }
         }
+        self.settle_unwaited(origin);
+    }
+
+    /// What is to be concluded though nobody waits.
+    fn settle_unwaited(&mut self, origin: Option<&Origin>) {
+        self.shrink();
         self.trim_idle();
+        if let Some(origin) = origin
+            && self.queues.get(origin).is_some_and(Queue::is_forgotten)
+        {
+            self.queues.remove(origin);
+        }
     }
 
     /// Hands out the origin's connections, the longest-waiting caller first.

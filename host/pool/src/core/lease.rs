@@ -26,8 +26,8 @@ pub(crate) struct Lease {
     control: Arc<Control>,
     sender: Option<Sender>,
     reused: bool,
-    /// Since when something is awaited from the peer, and what had come from it before; `None` before the request.
-    listening: Option<(Instant, u64)>,
+    /// Since when something is awaited from the peer; `None` before the request.
+    listening: Option<Instant>,
     reason: CloseReason,
 }
 
@@ -85,13 +85,15 @@ impl Lease {
 
     /// From here on something is awaited from the peer.
     pub fn listen(&mut self, now: Instant) {
-        self.listening = Some((now, self.control.meter.answered()));
+        self.listening = Some(now);
     }
 
     /// Whether nothing has come from the peer, on any stream, though it was awaited for long.
     fn is_silent(&self) -> bool {
-        self.listening.is_some_and(|(since, heard)| {
-            self.control.meter.answered() == heard && (self.reason == CloseReason::TimedOut || since.elapsed() >= QUIET)
+        self.listening.is_some_and(|since| {
+            let heard = self.control.meter.last_heard_at();
+            let timed_out = self.reason == CloseReason::TimedOut && heard < since;
+            timed_out || heard.max(since).elapsed() >= QUIET
         })
     }
 

@@ -9,12 +9,13 @@ mod lease;
 mod reaper;
 mod task;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use foldhash::{HashMap, HashMapExt};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -23,6 +24,7 @@ use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, WaiterId
 use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
 use crate::connect::{Connector, Forward, Sender};
+use crate::destination::Destinations;
 use crate::error::SendError;
 use crate::meter::Meter;
 use crate::options::{Deadlines, later};
@@ -42,8 +44,10 @@ pub(crate) struct Core {
     settings: ArcSwap<PoolSettings>,
     pub stats: Arc<Stats>,
     pub ceiling: Arc<Ceiling>,
-    /// Told whenever a request ends or a socket closes.
+    pub destinations: Destinations,
+    /// Told whenever a request ends or a socket closes, while somebody watches.
     pub ebbed: Notify,
+    watchers: AtomicUsize,
     connector: Connector,
     state: Mutex<State>,
     runtime: OnceLock<Handle>,
@@ -90,7 +94,9 @@ impl Core {
             name: name.into(),
             stats: Arc::new(Stats::new()),
             ceiling,
+            destinations: Destinations::default(),
             ebbed: Notify::new(),
+            watchers: AtomicUsize::new(0),
             connector,
             state: Mutex::new(state),
             runtime: OnceLock::new(),
@@ -144,6 +150,20 @@ impl Core {
     /// How requests to `origin` are to be written if a proxy passes them on.
     pub fn forwarding(&self, origin: &Origin) -> Option<Forward<'_>> {
         self.connector.forwarding(origin)
+    }
+
+    /// Has [`Self::ebbed`] told for as long as the guard lives.
+    pub fn watch(self: &Arc<Self>) -> impl Drop + use<> {
+        self.watchers.fetch_add(1, Ordering::SeqCst);
+        Watching(self.clone())
+    }
+
+    /// A request has ended, or a socket has closed.
+    pub fn ebb(&self) {
+        // Asked after what has ended was counted, and the other way round by those who watch: one sees the other.
+        if self.watchers.load(Ordering::SeqCst) > 0 {
+            self.ebbed.notify_waiters();
+        }
     }
 
     /// What a request needs whose connection has just died.
@@ -292,7 +312,7 @@ impl Core {
             state.connections.remove(&control.id)
         });
         drop(forgotten);
-        self.ebbed.notify_waiters();
+        self.ebb();
     }
 
     /// Closes what has lain idle too long; returns when to look again.
@@ -413,6 +433,15 @@ impl Core {
                 control.advance(Stage::Leaving);
             }
         }
+    }
+}
+
+/// Somebody waits for requests to end or sockets to close.
+struct Watching(Arc<Core>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

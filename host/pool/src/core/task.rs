@@ -117,6 +117,7 @@ async fn drive_http2(
     mut connection: Box<h2::client::Connection<Stream<Arc<Permit>>, Bytes>>,
     sender: SendRequest<Bytes>,
 ) {
+    control.meter.listen();
     let mut doubt = Doubt::new(connection.ping_pong());
     // Held to ask after the connection, until it is to end: it lives as long as somebody could send on it.
     let mut sender = Some(sender);

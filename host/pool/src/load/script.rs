@@ -21,6 +21,7 @@ use super::concurrency::Permit;
 use crate::config::PoolConfig;
 use crate::error::SendError;
 use crate::options::{Deadlines, SendOptions, Timeouts};
+use crate::destination::Destinations;
 use crate::outgoing::Outgoing;
 
 /// What the server does with one request.
@@ -173,7 +174,7 @@ pub(crate) fn call(method: &str, timeouts: Timeouts) -> Call {
         ..SendOptions::default()
     };
     Call::new(
-        Outgoing::new(request.unwrap(), false, false).unwrap(),
+        Outgoing::new(request.unwrap(), false, false, &Destinations::default()).unwrap(),
         Deadlines::new(&PoolConfig::default(), &options, Instant::now()),
         0,
         "test".into(),
