@@ -110,18 +110,20 @@ async fn on_one_connection(
 ) -> Result<Answer, Failure> {
     let asked = Instant::now();
     let waiting = tracing::debug_span!("wait_for_connection");
-    let lease = core
-        .acquire(&outgoing.origin, need, deadlines)
+    let (lease, granted) = core
+        .acquire(&outgoing.origin, need, deadlines, asked)
         .instrument(waiting)
         .await?;
-    core.stats.wait.record(Instant::now().saturating_duration_since(asked));
+    core.stats.wait.record(granted.saturating_duration_since(asked));
     departed();
     // A request counts once, however often it is sent.
     if lease.is_reused() && need == Need::Any {
         core.stats.reused();
     }
     let exchanging = tracing::debug_span!("exchange", connection = lease.control().id.0, reused = lease.is_reused());
-    exchange(core, lease, outgoing, deadlines).instrument(exchanging).await
+    exchange(core, lease, outgoing, deadlines, granted)
+        .instrument(exchanging)
+        .await
 }
 
 /// The innermost service, below every layer of load control.

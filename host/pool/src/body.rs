@@ -126,6 +126,7 @@ impl ResponseBody {
         else {
             return;
         };
+        let now = Instant::now();
         let unfinished = self.incoming.as_ref().is_some_and(Incoming::is_uploading);
         if lease.protocol() == Protocol::Http2 && !progress.is_complete() {
             // The answer came before the request was taken: its stream is reset before its place is free for another.
@@ -135,10 +136,10 @@ impl ResponseBody {
             // The peer has not said that it wants no more of the request (RFC 9113, section 8.1), and it may have stopped
             // reading: whoever comes next would wait behind that.
             Keeping::Kept(_) if unfinished => lease.retire(CloseReason::RequestUnfinished),
-            Keeping::Kept(keep_alive) => lease.finish(keep_alive),
+            Keeping::Kept(keep_alive) => lease.finish(keep_alive, now),
             Keeping::Closed => lease.retire(CloseReason::ServerAsked),
         }
-        record.succeed(status);
+        record.succeed(status, now);
     }
 
     fn fail(&mut self, reason: CloseReason, error: SendError) -> SendError {
@@ -238,8 +239,8 @@ impl Held {
     /// The whole exchange has taken too long, however fast its pieces come.
     fn out_of_time(&self) -> Option<SendError> {
         let (at, limit) = self.total?;
-        let origin = self.origin.clone();
-        (at <= Instant::now()).then_some(SendError::TotalTimeout { origin, limit })
+        let origin = || self.origin.clone();
+        (at <= Instant::now()).then(|| SendError::TotalTimeout { origin: origin(), limit })
     }
 
     /// Waits for the nearer of the two deadlines.
@@ -251,15 +252,15 @@ impl Held {
                 now
             });
             let silent_until = later(silent_since, self.read);
-            let origin = self.origin.clone();
             if let Some((at, limit)) = self.total
                 && at <= now
             {
+                let origin = self.origin.clone();
                 return Poll::Ready(SendError::TotalTimeout { origin, limit });
             }
             if silent_until <= now {
                 return Poll::Ready(SendError::ReadTimeout {
-                    origin,
+                    origin: self.origin.clone(),
                     limit: self.read,
                 });
             }

@@ -56,8 +56,8 @@ pub(crate) async fn exchange(
     mut lease: Lease,
     outgoing: &Outgoing,
     deadlines: &Deadlines,
+    now: Instant,
 ) -> Result<Answer, Failure> {
-    let now = Instant::now();
     let (request, progress) = outgoing.to_request(lease.protocol(), core.forwarding(&outgoing.origin), now);
     let watch = Watch::new(&lease, progress, deadlines, now);
     let Some(answer) = lease.send(request, now) else {

@@ -159,7 +159,7 @@ impl Pool {
             Ok(mut response) => {
                 match response.body_mut().record() {
                     Some(record) => record.enter(entry),
-                    None => entry.succeed(response.status()),
+                    None => entry.succeed(response.status(), Instant::now()),
                 }
                 Ok(response)
             }
@@ -225,7 +225,7 @@ async fn is_well(core: Arc<Core>, uri: Uri) -> bool {
     };
     match asked.await {
         Ok(status) => {
-            entry.succeed(status);
+            entry.succeed(status, Instant::now());
             status.as_u16() < 400
         }
         Err(error) => {

@@ -37,11 +37,11 @@ impl Entry {
     }
 
     /// The answer has come to its end.
-    pub fn succeed(mut self, status: http::StatusCode) {
+    pub fn succeed(mut self, status: http::StatusCode, now: Instant) {
         self.core
             .stats
             .total
-            .record(Instant::now().saturating_duration_since(self.started));
+            .record(now.saturating_duration_since(self.started));
         self.outcome = Outcome::of_status(status);
     }
 }
@@ -84,11 +84,11 @@ impl Record {
     }
 
     /// The answer has come to its end.
-    pub fn succeed(self, status: http::StatusCode) {
+    pub fn succeed(self, status: http::StatusCode, now: Instant) {
         // The place is free before the request is over, for those who look at the books.
         drop(self.permit);
         if let Some(entry) = self.entry {
-            entry.succeed(status);
+            entry.succeed(status, now);
         }
     }
 }

@@ -12,29 +12,41 @@ use crate::options::Deadlines;
 use crate::origin::Origin;
 
 impl Core {
-    /// A connection to `origin`, within the caller's deadline. Dropping the future leaves the line.
+    /// A connection to `origin`, within the caller's deadline, and when it was granted. Dropping the future leaves the
+    /// line.
     pub async fn acquire(
         self: &Arc<Self>,
         origin: &Origin,
         need: Need,
         deadlines: &Deadlines,
-    ) -> Result<Lease, SendError> {
+        mut now: Instant,
+    ) -> Result<(Lease, Instant), SendError> {
         self.enter_runtime();
         loop {
-            let lease = match self.ask(origin, need, deadlines)? {
+            let lease = match self.ask(origin, need, deadlines, now)? {
                 Ticket::Served(lease) => lease,
-                Ticket::InLine(place) => place.served(deadlines.pool_at()).await?,
+                Ticket::InLine(place) => {
+                    let lease = place.served(deadlines.pool_at()).await?;
+                    now = Instant::now();
+                    lease
+                }
             };
             // A kept one may have ended since it was put away; the next one is asked for then. One that was just opened and
             // is dead already says something of the server: a third and a fourth would be no better.
             if !lease.is_dead() || !lease.is_reused() {
-                return Ok(lease);
+                return Ok((lease, now));
             }
         }
     }
 
-    fn ask(self: &Arc<Self>, origin: &Origin, need: Need, deadlines: &Deadlines) -> Result<Ticket, SendError> {
-        self.transact(|state, _| match state.admission.request(origin, need, Instant::now()) {
+    fn ask(
+        self: &Arc<Self>,
+        origin: &Origin,
+        need: Need,
+        deadlines: &Deadlines,
+        now: Instant,
+    ) -> Result<Ticket, SendError> {
+        self.transact(|state, _| match state.admission.request(origin, need, now) {
             Ok(Admitted::Lent { connection, reused }) => state
                 .lease(self, connection, reused)
                 .map(Ticket::Served)

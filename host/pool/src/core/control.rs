@@ -1,11 +1,13 @@
 //! One connection as everybody sees it who deals with it: [`Control`], and the [`Permit`] of its socket.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::task::AtomicWaker;
 use hyper::client::conn::http1;
-use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::Core;
@@ -17,6 +19,7 @@ use crate::outgoing::OutgoingBody;
 use crate::reason::CloseReason;
 
 /// An HTTP/1.1 connection on its way back, to be lent again once it has finished writing.
+#[derive(Debug)]
 pub(crate) struct Returned {
     pub sender: http1::SendRequest<OutgoingBody>,
     pub keep_alive: Option<Duration>,
@@ -45,14 +48,15 @@ pub(crate) struct Control {
     reason: OnceLock<CloseReason>,
     stage: AtomicU8,
     doubted: AtomicBool,
-    changed: Notify,
-    returns: mpsc::UnboundedSender<Returned>,
+    returned: Mutex<Option<Returned>>,
+    /// Whether there is something for the connection's task to look at.
+    changed: AtomicBool,
+    task: AtomicWaker,
 }
 
 impl Control {
-    pub fn new(id: ConnectionId, origin: Origin, meter: Meter) -> (Arc<Self>, mpsc::UnboundedReceiver<Returned>) {
-        let (returns, returned) = mpsc::unbounded_channel();
-        let control = Self {
+    pub fn new(id: ConnectionId, origin: Origin, meter: Meter) -> Arc<Self> {
+        Arc::new(Self {
             id,
             origin,
             meter: Arc::new(meter),
@@ -60,10 +64,10 @@ impl Control {
             reason: OnceLock::new(),
             stage: AtomicU8::new(Stage::Living as u8),
             doubted: AtomicBool::new(false),
-            changed: Notify::new(),
-            returns,
-        };
-        (Arc::new(control), returned)
+            returned: Mutex::default(),
+            changed: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        })
     }
 
     pub fn open(&self, protocol: Protocol, now: Instant) {
@@ -110,13 +114,13 @@ impl Control {
     /// Moves the connection nearer to its end and wakes its task.
     pub fn advance(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
-        self.changed.notify_one();
+        self.stir();
     }
 
     /// Makes the connection's task find out whether the peer is still there.
     pub fn doubt(&self) {
         self.doubted.store(true, Ordering::Release);
-        self.changed.notify_one();
+        self.stir();
     }
 
     /// Whether the connection has come into doubt since this was last asked.
@@ -130,15 +134,36 @@ impl Control {
         self.advance(Stage::Severed);
     }
 
-    /// Waits for the next [`Self::advance`] or [`Self::doubt`]; for the connection's task alone.
+    /// Whether the connection has been told something since this was last ready; for the connection's task alone.
+    pub fn poll_changed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.task.register(cx.waker());
+        // Looked at before it is written to: this is asked whenever the connection moves.
+        if self.changed.load(Ordering::Acquire) && self.changed.swap(false, Ordering::AcqRel) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Waits for [`Self::poll_changed`].
     pub async fn changed(&self) {
-        self.changed.notified().await;
+        poll_fn(|cx| self.poll_changed(cx)).await;
     }
 
     /// Hands a connection that has not finished writing to its task, which returns it to the pool once it has.
     pub fn give_back(&self, returned: Returned) {
-        // Without a task there is no connection to give back.
-        let _ = self.returns.send(returned);
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
+        self.stir();
+    }
+
+    /// A connection that was handed back since this was last asked.
+    pub fn take_returned(&self) -> Option<Returned> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn stir(&self) {
+        self.changed.store(true, Ordering::Release);
+        self.task.wake();
     }
 }
 

@@ -98,13 +98,13 @@ impl Lease {
     }
 
     /// The exchange has ended well: the connection goes back. `keep_alive` is what the server said about keeping it.
-    pub fn finish(mut self, keep_alive: Option<Duration>) {
+    pub fn finish(mut self, keep_alive: Option<Duration>, now: Instant) {
         match self.sender.take() {
             Some(sender) if sender.is_closed() => self.core.lost(&self.control, CloseReason::PeerClosed, Some(sender)),
             Some(Sender::Http1(sender)) if !sender.is_ready() => {
                 self.control.give_back(Returned { sender, keep_alive });
             }
-            Some(sender) => self.core.released(&self.control, sender, keep_alive),
+            Some(sender) => self.core.released(&self.control, sender, keep_alive, now),
             None => {}
         }
     }
@@ -121,7 +121,7 @@ impl Drop for Lease {
         let Some(sender) = self.sender.take() else { return };
         match (self.listening, &sender) {
             (None, sender) if sender.is_closed() => self.core.lost(&self.control, CloseReason::PeerClosed, None),
-            (None, _) => self.core.released(&self.control, sender, None),
+            (None, _) => self.core.released(&self.control, sender, None, Instant::now()),
             (Some(_), Sender::Http1(_)) => {
                 self.control.sever(self.reason);
                 self.core.lost(&self.control, self.reason, Some(sender));
@@ -131,7 +131,7 @@ impl Drop for Lease {
                 if self.is_silent() {
                     self.core.doubt(&self.control);
                 }
-                self.core.released(&self.control, sender, None);
+                self.core.released(&self.control, sender, None, Instant::now());
             }
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use foldhash::{HashMap, HashMapExt};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::admission::{Admission, ConnectionId, Decision, Limits, Need, WaiterId};
@@ -34,7 +34,7 @@ use crate::settings::PoolSettings;
 use crate::stats::{PoolStats, Stats};
 
 pub(crate) use control::Control;
-use control::{Permit, Returned, Stage};
+use control::{Permit, Stage};
 pub(crate) use lease::Lease;
 
 /// One pool.
@@ -78,7 +78,7 @@ struct Waiter {
 /// A decision with all it takes to carry it out.
 enum Effect {
     Tell(oneshot::Sender<Result<Lease, SendError>>, Result<Lease, SendError>),
-    Dial(Arc<Control>, Arc<Permit>, mpsc::UnboundedReceiver<Returned>, Duration),
+    Dial(Arc<Control>, Arc<Permit>, Duration),
     Close(Arc<Control>, CloseReason, Option<Sender>),
 }
 
@@ -251,7 +251,7 @@ impl Core {
     }
 
     /// A connection comes back after an exchange that ended well.
-    fn released(self: &Arc<Self>, control: &Control, sender: Sender, keep_alive: Option<Duration>) {
+    fn released(self: &Arc<Self>, control: &Control, sender: Sender, keep_alive: Option<Duration>, now: Instant) {
         let spare = self.transact(|state, _| {
             let Some(connection) = state.connections.get_mut(&control.id) else {
                 return Some(sender);
@@ -263,7 +263,7 @@ impl Core {
                     None
                 }
             };
-            state.admission.released(control.id, keep_alive, Instant::now());
+            state.admission.released(control.id, keep_alive, now);
             spare
         });
         drop(spare);
@@ -383,7 +383,7 @@ impl Core {
                 let limit = state.waiters.get(&waiter).map(|waiter| waiter.deadlines.connect);
                 let limit = limit.unwrap_or_else(|| self.settings().config.connect_timeout);
                 let meter = Meter::new(self.stats.clone(), Instant::now());
-                let (control, returned) = Control::new(connection, origin, meter);
+                let control = Control::new(connection, origin, meter);
                 state.connections.insert(
                     connection,
                     Connection {
@@ -392,7 +392,7 @@ impl Core {
                     },
                 );
                 let permit = Permit::new(self, control.clone());
-                Some(Effect::Dial(control, permit, returned, limit))
+                Some(Effect::Dial(control, permit, limit))
             }
             Decision::Close { connection, reason } => {
                 let connection = state.connections.get_mut(&connection)?;
@@ -413,14 +413,13 @@ impl Core {
         match effect {
             // A caller who has just gone away drops the lease, which gives the connection back.
             Effect::Tell(reply, outcome) => drop(reply.send(outcome)),
-            Effect::Dial(control, permit, returned, limit) => {
+            Effect::Dial(control, permit, limit) => {
                 let task = task::run(
                     Arc::downgrade(self),
                     self.connector.clone(),
                     limit,
                     permit,
                     control,
-                    returned,
                 );
                 match Handle::try_current().ok().as_ref().or(self.runtime.get()) {
                     Some(runtime) => drop(runtime.spawn(task)),

@@ -1,6 +1,6 @@
 //! The task that is a connection: it dials, then works until the connection ends.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -11,8 +11,7 @@ use futures::future::pending;
 use h2::client::SendRequest;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::Instrument;
 
 use super::Core;
@@ -39,7 +38,6 @@ pub(super) async fn run(
     limit: Duration,
     permit: Arc<Permit>,
     control: Arc<Control>,
-    returned: mpsc::UnboundedReceiver<Returned>,
 ) {
     let began = Instant::now();
     let dialling = tracing::debug_span!("connect", origin = %control.origin, connection = control.id.0);
@@ -60,47 +58,66 @@ pub(super) async fn run(
     strong.opened(&control, dialled.sender, dialled.streams, began.elapsed());
     drop(strong);
     match dialled.driver {
-        Driver::Http1(connection) => drive_http1(&core, &control, connection, returned).await,
+        Driver::Http1(connection) => drive_http1(&core, &control, connection).await,
         Driver::Http2(connection, sender) => drive_http2(&core, &control, connection, sender).await,
     }
 }
 
-async fn drive_http1(
-    core: &Weak<Core>,
-    control: &Control,
-    mut connection: Box<http1::Connection<Io, OutgoingBody>>,
-    mut returned: mpsc::UnboundedReceiver<Returned>,
-) {
+async fn drive_http1(core: &Weak<Core>, control: &Control, mut connection: Box<http1::Connection<Io, OutgoingBody>>) {
     let mut settling: Option<Returned> = None;
-    let mut until: Option<Instant> = None;
+    let mut until: Option<Pin<Box<Sleep>>> = None;
     loop {
-        tokio::select! {
-            biased;
-            ended = &mut connection => {
+        // By hand, since the connection moves with every request and the rest hardly ever does.
+        let event = poll_fn(|cx| {
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(Event::Ended(ended));
+            }
+            if control.poll_changed(cx).is_ready() {
+                return Poll::Ready(Event::Told);
+            }
+            if let Some(back) = &mut settling
+                && let Poll::Ready(ready) = back.sender.poll_ready(cx)
+            {
+                return Poll::Ready(Event::Settled(ready.is_ok()));
+            }
+            match &mut until {
+                Some(until) => until.as_mut().poll(cx).map(|()| Event::Overdue),
+                None => Poll::Pending,
+            }
+        });
+        match event.await {
+            Event::Ended(ended) => {
                 if !control.meter.has_ended() && !control.meter.has_failed() {
                     // It was not the socket that ended, so it was what came over it.
-                    control.note(if ended.is_ok() { CloseReason::ServerAsked } else { CloseReason::UnexpectedData });
+                    control.note(if ended.is_ok() {
+                        CloseReason::ServerAsked
+                    } else {
+                        CloseReason::UnexpectedData
+                    });
                 }
                 break;
             }
-            () = control.changed() => match control.stage() {
-                Stage::Living => {}
-                Stage::Leaving => until = Some(Instant::now() + FAREWELL),
-                Stage::Severed | Stage::Gone => break,
-            },
-            Some(back) = returned.recv(), if settling.is_none() => {
-                settling = Some(back);
-                until.get_or_insert(Instant::now() + SETTLING);
-            }
-            ready = settled(&mut settling) => {
-                until = None;
-                let (Some(core), Some(back)) = (core.upgrade(), settling.take()) else { break };
-                match ready {
-                    Ok(()) => core.released(control, Sender::Http1(back.sender), back.keep_alive),
-                    Err(_) => core.lost(control, CloseReason::PeerClosed, None),
+            Event::Told => {
+                match control.stage() {
+                    Stage::Living => {}
+                    Stage::Leaving => until = Some(Box::pin(sleep(FAREWELL))),
+                    Stage::Severed | Stage::Gone => break,
+                }
+                if let Some(back) = control.take_returned() {
+                    settling = Some(back);
+                    until.get_or_insert_with(|| Box::pin(sleep(SETTLING)));
                 }
             }
-            () = at(until) => {
+            Event::Settled(well) => {
+                until = None;
+                let (Some(core), Some(back)) = (core.upgrade(), settling.take()) else { break };
+                if well {
+                    core.released(control, Sender::Http1(back.sender), back.keep_alive, Instant::now());
+                } else {
+                    core.lost(control, CloseReason::PeerClosed, None);
+                }
+            }
+            Event::Overdue => {
                 control.note(CloseReason::RequestUnfinished);
                 break;
             }
@@ -109,6 +126,16 @@ async fn drive_http1(
     if let (Some(core), Some(_)) = (core.upgrade(), settling) {
         core.lost(control, control.reason(), None);
     }
+}
+
+/// What happens to an HTTP/1.1 connection.
+enum Event {
+    Ended(hyper::Result<()>),
+    /// The pool, or whoever had it, has told it something.
+    Told,
+    /// It can be lent again, or not.
+    Settled(bool),
+    Overdue,
 }
 
 async fn drive_http2(
@@ -191,13 +218,6 @@ async fn ended(
         Poll::Pending
     })
     .await;
-}
-
-async fn settled(settling: &mut Option<Returned>) -> hyper::Result<()> {
-    match settling {
-        Some(back) => back.sender.ready().await,
-        None => pending().await,
-    }
 }
 
 async fn at(until: Option<Instant>) {
