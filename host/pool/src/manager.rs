@@ -1,7 +1,7 @@
 //! Every pool of a process, by name: [`PoolManager`].
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub struct PoolManager {
     names: Arc<Names>,
     proxies: Arc<ProxyRules>,
     pools: Arc<Mutex<HashMap<String, Entered>>>,
+    fallbacks: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +113,46 @@ impl PoolManager {
                 }
             }
         }
+    }
+
+    /// The pool of this name, or, where it cannot be had as asked, one that opens a connection for each request
+    /// ([`PoolConfig::enabled`] is off) with the same settings otherwise. That one has a name of its own, made from
+    /// `name`. It is for those who would rather be slow than fail: each such step is logged with its reason, and
+    /// counted ([`Self::fallbacks`]).
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be configured as the settings have it: a connection that trusts others, or that is somebody else,
+    /// is no substitute.
+    pub fn pool_or_unpooled(&self, name: &str, settings: PoolSettings) -> Result<Pool, PoolError> {
+        let reason = match self.pool(name, settings.clone()) {
+            Err(reason @ (PoolError::SettingsDiffer { .. } | PoolError::Closing { .. })) => reason,
+            had => return had,
+        };
+        let mut unpooled = settings;
+        unpooled.config.enabled = false;
+        let mut number = 1_u64;
+        loop {
+            let free = match number {
+                1 => format!("{name}-unpooled"),
+                _ => format!("{name}-unpooled-{number}"),
+            };
+            match self.pool(&free, unpooled.clone()) {
+                Err(PoolError::SettingsDiffer { .. } | PoolError::Closing { .. }) => number += 1,
+                Err(error) => return Err(error),
+                Ok(pool) => {
+                    tracing::warn!(pool = name, instead = free, %reason, "a connection is opened for each request");
+                    let mut fallbacks = self.fallbacks.lock().unwrap_or_else(PoisonError::into_inner);
+                    *fallbacks.entry(name.to_owned()).or_default() += 1;
+                    return Ok(pool);
+                }
+            }
+        }
+    }
+
+    /// How often [`Self::pool_or_unpooled`] gave another pool than the one of the name asked for, by that name.
+    pub fn fallbacks(&self) -> BTreeMap<String, u64> {
+        self.fallbacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives a pool other limits and deadlines while it is at work. Nothing under way is cut off, and nobody loses their
@@ -270,6 +311,7 @@ impl PoolManagerBuilder {
             proxies: Arc::new(proxies),
             ceiling: self.max_sockets.map_or_else(Ceiling::of_process, Ceiling::new),
             pools: Arc::default(),
+            fallbacks: Arc::default(),
         })
     }
 }

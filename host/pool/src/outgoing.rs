@@ -15,8 +15,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::admission::Protocol;
-use crate::decode;
 use crate::connect::Forward;
+use crate::decode;
 use crate::error::SendError;
 use crate::origin::Origin;
 

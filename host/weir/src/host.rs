@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
-use weir_pool::PoolManager;
+use weir_pool::{PoolManager, PoolSettings};
 use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, WasiMode, metadata};
 
 use crate::bundled;
@@ -176,12 +176,14 @@ impl Host {
             wasi,
             config: settings,
             secrets,
-            pool: (&config.http_pool).into(),
-            operations: config
-                .operations
-                .iter()
-                .map(|(name, timeouts)| (name.clone(), timeouts.into()))
-                .collect(),
+            pool: PoolSettings::from(weir_pool::PoolConfig {
+                operations: config
+                    .operations
+                    .iter()
+                    .map(|(name, timeouts)| (name.clone(), timeouts.into()))
+                    .collect(),
+                ..(&config.http_pool).into()
+            }),
             egress: EgressGrant {
                 allow: config
                     .egress
