@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use http::Uri;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 
 use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
-use crate::connect::{Connector, Names, ProxyRules, Resolve, SharedTls, SystemResolver, platform_roots};
-use crate::error::{PoolError, TlsError};
+use crate::connect::{Connector, Names, Proxies, ProxyRules, Resolve, SharedTls, SystemResolver, platform_roots};
+use crate::error::{PoolError, SendError, TlsError};
+use crate::load::health::Health;
 use crate::options::later;
+use crate::origin::Origin;
 use crate::pool::Pool;
 use crate::settings::PoolSettings;
 use crate::stats::PoolStats;
@@ -59,8 +62,6 @@ impl PoolManager {
     /// A manager without pools that trusts the platform's certificates, or those named by `SSL_CERT_FILE` and
     /// `SSL_CERT_DIR`, resolves names as the machine does, and takes note of the proxies the environment names
     /// ([`Proxies::environment`]).
-    ///
-    /// [`Proxies::environment`]: crate::Proxies::environment
     ///
     /// # Errors
     ///
@@ -193,14 +194,41 @@ impl PoolManager {
 
     /// How every pool is doing, sorted by name.
     pub fn stats(&self) -> Vec<(String, PoolStats)> {
-        let pools: Vec<_> = self
-            .lock()
-            .iter()
-            .map(|(name, entered)| (name.clone(), entered.pool.clone()))
+        let mut stats: Vec<_> = self
+            .entered()
+            .into_iter()
+            .map(|(name, pool)| (name, pool.stats()))
             .collect();
-        let mut stats: Vec<_> = pools.into_iter().map(|(name, pool)| (name, pool.stats())).collect();
         stats.sort_by(|one, other| one.0.cmp(&other.0));
         stats
+    }
+
+    /// What can be expected of every pool, sorted by name.
+    pub fn health(&self) -> Vec<(String, Health)> {
+        let mut health: Vec<_> = self
+            .entered()
+            .into_iter()
+            .map(|(name, pool)| (name, pool.health()))
+            .collect();
+        health.sort_by(|one, other| one.0.cmp(&other.0));
+        health
+    }
+
+    /// Where the proxy is that a pool with these `proxies` reaches `uri` through, without its user name and password;
+    /// `None` if it goes there straight. For reports: nothing is resolved or connected to.
+    ///
+    /// # Errors
+    ///
+    /// If `uri` has no origin, or the environment's proxy for it cannot be understood.
+    pub fn proxy_for(&self, proxies: &Proxies, uri: &Uri) -> Result<Option<String>, SendError> {
+        let origin = Origin::of(uri).map_err(|reason| SendError::InvalidRequest {
+            reason: reason.to_owned(),
+        })?;
+        let rules = proxies.rules(&self.proxies);
+        match rules.proxy_of(&origin) {
+            Ok(proxy) => Ok(proxy.map(ToString::to_string)),
+            Err(misnamed) => Err(misnamed.for_origin(&origin)),
+        }
     }
 
     /// Closes the pool of this name: nobody is admitted any more, callers in line are told, requests under way may
@@ -248,6 +276,14 @@ impl PoolManager {
             http2_prior_knowledge: settings.config.http2_prior_knowledge,
             max_header_bytes: settings.config.max_response_header_bytes,
         })
+    }
+
+    fn entered(&self) -> Vec<(String, Pool)> {
+        let pools = self.lock();
+        pools
+            .iter()
+            .map(|(name, entered)| (name.clone(), entered.pool.clone()))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entered>> {
