@@ -29,8 +29,8 @@ async fn voyage(upstream: &Upstream) -> (Runtime, Provider) {
         pool: PoolConfig {
             max_connections: MAX_CONNECTIONS.try_into().unwrap(),
             ..PoolConfig::default()
-        },
-        operations: BTreeMap::new(),
+        }
+        .into(),
         egress: EgressGrant {
             allow_private: vec!["127.0.0.1/32".parse().unwrap()],
             ..EgressGrant::default()

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use http::Response;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::Instrument;
 use tower::Service;
+use tracing::Instrument;
 
 use crate::admission::Need;
 use crate::body::ResponseBody;
@@ -120,7 +120,11 @@ async fn on_one_connection(
     if lease.is_reused() && need == Need::Any {
         core.stats.reused();
     }
-    let exchanging = tracing::debug_span!("exchange", connection = lease.control().id.0, reused = lease.is_reused());
+    let exchanging = tracing::debug_span!(
+        "exchange",
+        connection = lease.control().id.0,
+        reused = lease.is_reused()
+    );
     exchange(core, lease, outgoing, deadlines, granted)
         .instrument(exchanging)
         .await

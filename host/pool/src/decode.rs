@@ -109,7 +109,9 @@ mod tests {
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut compressed = Vec::new();
-        GzEncoder::new(text, Compression::best()).read_to_end(&mut compressed).unwrap();
+        GzEncoder::new(text, Compression::best())
+            .read_to_end(&mut compressed)
+            .unwrap();
         compressed
     }
 
@@ -124,7 +126,9 @@ mod tests {
 
     #[test]
     fn a_body_is_the_same_however_it_is_cut() {
-        let text: Vec<u8> = (0..50_000_u32).flat_map(|number| (number % 977).to_le_bytes()).collect();
+        let text: Vec<u8> = (0..50_000_u32)
+            .flat_map(|number| (number % 977).to_le_bytes())
+            .collect();
         let compressed = gzip(&text);
         for size in [1, 7, 1_000, compressed.len()] {
             let mut decoder = decoder();
@@ -144,7 +148,10 @@ mod tests {
         assert!(cut_off.decode(&compressed[..compressed.len() - 9], u64::MAX).is_ok());
         assert!(matches!(cut_off.finish(), Err(Undecoded::Malformed(_))));
         let mut other = decoder();
-        assert!(matches!(other.decode(b"<html></html>", u64::MAX), Err(Undecoded::Malformed(_))));
+        assert!(matches!(
+            other.decode(b"<html></html>", u64::MAX),
+            Err(Undecoded::Malformed(_))
+        ));
     }
 
     #[test]
@@ -153,7 +160,11 @@ mod tests {
         assert!(compressed.len() < 1 << 17);
         let mut decoder = decoder();
         assert!(matches!(decoder.decode(&compressed, 1 << 20), Err(Undecoded::TooLarge)));
-        assert!(decoder.decoded().len() < 8 << 20, "{} bytes were made", decoder.decoded().len());
+        assert!(
+            decoder.decoded().len() < 8 << 20,
+            "{} bytes were made",
+            decoder.decoded().len()
+        );
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! Every pool of a process, by name: [`PoolManager`].
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use http::Uri;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 
 use crate::ceiling::Ceiling;
 use crate::config::PoolConfig;
-use crate::connect::{Connector, Names, ProxyRules, Resolve, SharedTls, SystemResolver, platform_roots};
-use crate::error::{PoolError, TlsError};
+use crate::connect::{Connector, Names, Proxies, ProxyRules, Resolve, SharedTls, SystemResolver, platform_roots};
+use crate::error::{PoolError, SendError, TlsError};
+use crate::load::health::Health;
 use crate::options::later;
+use crate::origin::Origin;
 use crate::pool::Pool;
 use crate::settings::PoolSettings;
 use crate::stats::PoolStats;
@@ -27,6 +30,7 @@ pub struct PoolManager {
     names: Arc<Names>,
     proxies: Arc<ProxyRules>,
     pools: Arc<Mutex<HashMap<String, Entered>>>,
+    fallbacks: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,8 +62,6 @@ impl PoolManager {
     /// A manager without pools that trusts the platform's certificates, or those named by `SSL_CERT_FILE` and
     /// `SSL_CERT_DIR`, resolves names as the machine does, and takes note of the proxies the environment names
     /// ([`Proxies::environment`]).
-    ///
-    /// [`Proxies::environment`]: crate::Proxies::environment
     ///
     /// # Errors
     ///
@@ -114,6 +116,46 @@ impl PoolManager {
         }
     }
 
+    /// The pool of this name, or, where it cannot be had as asked, one that opens a connection for each request
+    /// ([`PoolConfig::enabled`] is off) with the same settings otherwise. That one has a name of its own, made from
+    /// `name`. It is for those who would rather be slow than fail: each such step is logged with its reason, and
+    /// counted ([`Self::fallbacks`]).
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be configured as the settings have it: a connection that trusts others, or that is somebody else,
+    /// is no substitute.
+    pub fn pool_or_unpooled(&self, name: &str, settings: PoolSettings) -> Result<Pool, PoolError> {
+        let reason = match self.pool(name, settings.clone()) {
+            Err(reason @ (PoolError::SettingsDiffer { .. } | PoolError::Closing { .. })) => reason,
+            had => return had,
+        };
+        let mut unpooled = settings;
+        unpooled.config.enabled = false;
+        let mut number = 1_u64;
+        loop {
+            let free = match number {
+                1 => format!("{name}-unpooled"),
+                _ => format!("{name}-unpooled-{number}"),
+            };
+            match self.pool(&free, unpooled.clone()) {
+                Err(PoolError::SettingsDiffer { .. } | PoolError::Closing { .. }) => number += 1,
+                Err(error) => return Err(error),
+                Ok(pool) => {
+                    tracing::warn!(pool = name, instead = free, %reason, "a connection is opened for each request");
+                    let mut fallbacks = self.fallbacks.lock().unwrap_or_else(PoisonError::into_inner);
+                    *fallbacks.entry(name.to_owned()).or_default() += 1;
+                    return Ok(pool);
+                }
+            }
+        }
+    }
+
+    /// How often [`Self::pool_or_unpooled`] gave another pool than the one of the name asked for, by that name.
+    pub fn fallbacks(&self) -> BTreeMap<String, u64> {
+        self.fallbacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Gives a pool other limits and deadlines while it is at work. Nothing under way is cut off, and nobody loses their
     /// place in line; connections above a lowered cap are closed as they come back.
     ///
@@ -152,14 +194,41 @@ impl PoolManager {
 
     /// How every pool is doing, sorted by name.
     pub fn stats(&self) -> Vec<(String, PoolStats)> {
-        let pools: Vec<_> = self
-            .lock()
-            .iter()
-            .map(|(name, entered)| (name.clone(), entered.pool.clone()))
+        let mut stats: Vec<_> = self
+            .entered()
+            .into_iter()
+            .map(|(name, pool)| (name, pool.stats()))
             .collect();
-        let mut stats: Vec<_> = pools.into_iter().map(|(name, pool)| (name, pool.stats())).collect();
         stats.sort_by(|one, other| one.0.cmp(&other.0));
         stats
+    }
+
+    /// What can be expected of every pool, sorted by name.
+    pub fn health(&self) -> Vec<(String, Health)> {
+        let mut health: Vec<_> = self
+            .entered()
+            .into_iter()
+            .map(|(name, pool)| (name, pool.health()))
+            .collect();
+        health.sort_by(|one, other| one.0.cmp(&other.0));
+        health
+    }
+
+    /// Where the proxy is that a pool with these `proxies` reaches `uri` through, without its user name and password;
+    /// `None` if it goes there straight. For reports: nothing is resolved or connected to.
+    ///
+    /// # Errors
+    ///
+    /// If `uri` has no origin, or the environment's proxy for it cannot be understood.
+    pub fn proxy_for(&self, proxies: &Proxies, uri: &Uri) -> Result<Option<String>, SendError> {
+        let origin = Origin::of(uri).map_err(|reason| SendError::InvalidRequest {
+            reason: reason.to_owned(),
+        })?;
+        let rules = proxies.rules(&self.proxies);
+        match rules.proxy_of(&origin) {
+            Ok(proxy) => Ok(proxy.map(ToString::to_string)),
+            Err(misnamed) => Err(misnamed.for_origin(&origin)),
+        }
     }
 
     /// Closes the pool of this name: nobody is admitted any more, callers in line are told, requests under way may
@@ -207,6 +276,14 @@ impl PoolManager {
             http2_prior_knowledge: settings.config.http2_prior_knowledge,
             max_header_bytes: settings.config.max_response_header_bytes,
         })
+    }
+
+    fn entered(&self) -> Vec<(String, Pool)> {
+        let pools = self.lock();
+        pools
+            .iter()
+            .map(|(name, entered)| (name.clone(), entered.pool.clone()))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entered>> {
@@ -270,6 +347,7 @@ impl PoolManagerBuilder {
             proxies: Arc::new(proxies),
             ceiling: self.max_sockets.map_or_else(Ceiling::of_process, Ceiling::new),
             pools: Arc::default(),
+            fallbacks: Arc::default(),
         })
     }
 }

@@ -30,11 +30,14 @@ impl Origin {
         if authority.host().is_empty() {
             return Err("the URI names no host");
         }
-        let port = match (authority.port_u16(), authority.port().is_some()) {
-            (Some(0), _) | (None, true) => return Err("the port must be between 1 and 65535"),
-            (Some(port), _) => port,
-            (None, false) if secure => 443,
-            (None, false) => 80,
+        // `Authority::port` is none for a port that is no number of 16 bits, too.
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("" | ":") if secure => 443,
+            Some("" | ":") => 80,
+            _ => authority
+                .port_u16()
+                .filter(|port| *port > 0)
+                .ok_or("the port must be between 1 and 65535")?,
         };
         Ok(Self {
             secure,
@@ -86,6 +89,7 @@ mod tests {
     fn a_default_port_written_out_names_the_same_origin() {
         assert_eq!(origin("https://Example.org/a"), origin("https://example.org:443/b"));
         assert_ne!(origin("https://example.org"), origin("http://example.org"));
+        assert_eq!(origin("https://example.org:"), origin("https://example.org"));
         assert_eq!(origin("http://[::1]:6333/").unwrap().to_string(), "http://[::1]:6333");
         assert_eq!(origin("http://[::1]:6333/").unwrap().host(), "::1");
     }
@@ -96,6 +100,8 @@ mod tests {
             ("/path", "absolute"),
             ("ftp://host/", "http or https"),
             ("http://me:pw@host/", "header"),
+            ("https://host:99999/", "between 1 and 65535"),
+            ("https://host:0/", "between 1 and 65535"),
         ] {
             assert!(origin(uri).unwrap_err().contains(expected), "{uri}");
         }

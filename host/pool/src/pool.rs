@@ -42,7 +42,12 @@ pub struct Pool {
 impl Pool {
     pub(crate) fn new(name: &str, settings: PoolSettings, connector: Connector, ceiling: Arc<Ceiling>) -> Self {
         let core = Core::new(name, settings, connector, ceiling);
-        let load = Load::over(Attempts { core: core.clone() }, core.name.clone(), &core.settings().config, None);
+        let load = Load::over(
+            Attempts { core: core.clone() },
+            core.name.clone(),
+            &core.settings().config,
+            None,
+        );
         let pool = Self {
             core,
             load: Arc::new(ArcSwapOption::new(load)),
@@ -70,7 +75,12 @@ impl Pool {
         self.core.resize(settings);
         let config = &self.core.settings().config;
         if before.config.differs_in_load(config) {
-            let (attempts, name) = (Attempts { core: self.core.clone() }, self.core.name.clone());
+            let (attempts, name) = (
+                Attempts {
+                    core: self.core.clone(),
+                },
+                self.core.name.clone(),
+            );
             // Requests under way go on in the layers they have begun in.
             let load = Load::over(attempts, name, config, self.load.load().as_deref());
             self.load.store(load);

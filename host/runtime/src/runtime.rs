@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
-use weir_pool::{PoolManager, PoolSettings};
+use weir_pool::{CallerTimeouts, PoolManager};
 
 use crate::bindings::v0_1_0::metadata::{self, Manifest};
 use crate::capability::Capability;
@@ -203,13 +203,12 @@ impl Runtime {
     fn lend_http(&self, spec: &ProviderSpec, manifest: &Manifest) -> Result<LentHttp, LoadError> {
         let origins = effective_origins(spec, manifest)?;
         let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
-        let settings = PoolSettings {
-            address_filter: Some(filter),
-            ..PoolSettings::from(spec.pool.clone())
-        };
+        let mut settings = spec.pool.clone();
+        settings.address_filter = Some(filter);
+        settings.config.caller_timeouts = CallerTimeouts::Shorten;
         let pool = self
             .pools
-            .pool(&spec.name, settings)
+            .pool_or_unpooled(&spec.name, settings)
             .map_err(|source| LoadError::Pool {
                 provider: spec.name.clone(),
                 source,
@@ -220,7 +219,6 @@ impl Runtime {
             egress: Egress::new(origins),
             redactor: Redactor::new(spec.secrets.values()),
             secrets: Secrets::new(spec.secrets.clone()),
-            operations: spec.operations.clone(),
             max_request_bytes: spec.limits.max_request_bytes,
             denied: Default::default(),
         })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
-use weir_pool::{PoolConfig, Timeouts};
+use weir_pool::PoolSettings;
 
 use crate::component::inspect::WasiMode;
 use crate::origin::Origin;
@@ -25,10 +25,9 @@ pub struct ProviderSpec {
     pub config: BTreeMap<String, String>,
     /// Secrets by name. The component can name them and never read them.
     pub secrets: BTreeMap<String, SecretString>,
-    /// The pool that carries its requests.
-    pub pool: PoolConfig,
-    /// Time-outs by operation, over the pool's own.
-    pub operations: BTreeMap<String, Timeouts>,
+    /// The pool that carries its requests. Which addresses it may dial follows from `egress`, and the component can
+    /// shorten its time-outs and never lengthen them, whatever is said here.
+    pub pool: PoolSettings,
     /// Where its requests may go.
     pub egress: EgressGrant,
     /// What it may use up.

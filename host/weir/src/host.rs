@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
-use weir_pool::PoolManager;
+use weir_pool::{PoolManager, TlsError};
 use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, WasiMode, metadata};
 
 use crate::bundled;
@@ -41,7 +41,7 @@ impl Host {
     /// # Errors
     /// Where there are no root certificates, or the engine can't start.
     pub async fn open(config: EffectiveConfig) -> Result<Host, HostError> {
-        let pools = PoolManager::new()?;
+        let pools = pools(&config.config)?;
         let cache_dir = Some(config.config.cache_dir.clone());
         let runtime = Runtime::new(RuntimeOptions { cache_dir, pools })?;
         let providers = config
@@ -176,12 +176,10 @@ impl Host {
             wasi,
             config: settings,
             secrets,
-            pool: (&config.http_pool).into(),
-            operations: config
-                .operations
-                .iter()
-                .map(|(name, timeouts)| (name.clone(), timeouts.into()))
-                .collect(),
+            pool: config.pool_settings().map_err(|source| HostError::PoolSettings {
+                provider: name.to_owned(),
+                source,
+            })?,
             egress: EgressGrant {
                 allow: config
                     .egress
@@ -239,6 +237,18 @@ impl Host {
                 reason: error.to_string(),
             })?;
         Ok(Some(folder.join(format!("{name}.redb"))))
+    }
+}
+
+/// Pools that stay under the configuration's ceiling, none yet.
+///
+/// # Errors
+/// Where there are no root certificates.
+pub fn pools(config: &Config) -> Result<PoolManager, TlsError> {
+    let builder = PoolManager::builder();
+    match config.max_sockets {
+        Some(most) => builder.max_sockets(most.get()).build(),
+        None => builder.build(),
     }
 }
 

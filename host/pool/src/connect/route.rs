@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tokio::time::{Instant, timeout_at};
 
 use super::Connector;
-use super::proxies::{Forward, Misnamed, Proxy, Scheme};
+use super::proxies::{Forward, Proxy, Scheme};
 use super::socket::Socket;
 use super::target::{self, Unreachable, literal, permitted};
 use super::tunnel::{self, Target};
@@ -33,7 +33,7 @@ impl Connector {
         let Some(proxy) = self
             .proxies
             .proxy_of(origin)
-            .map_err(|misnamed| misnamed_for(origin, misnamed))?
+            .map_err(|misnamed| NoWay::Failed(misnamed.for_origin(origin)))?
         else {
             let filter = self.address_filter.as_deref();
             let socket = target::reach(&self.names, origin.host(), origin.port(), filter, deadline).await;
@@ -151,16 +151,6 @@ fn failed(origin: &Origin, proxy: &Proxy, source: ProxyError) -> NoWay {
         origin: origin.clone(),
         proxy: format!("the proxy {proxy}"),
         source,
-    })
-}
-
-fn misnamed_for(origin: &Origin, misnamed: Misnamed) -> NoWay {
-    NoWay::Failed(SendError::Proxy {
-        origin: origin.clone(),
-        proxy: format!("the proxy in {}", misnamed.variable),
-        source: ProxyError::Invalid {
-            problem: misnamed.problem,
-        },
     })
 }
 

@@ -21,7 +21,10 @@ impl Way {
         tls: true,
     };
     /// HTTP/2 in clear text, known beforehand.
-    pub const HTTP2: Self = Self { http2: true, tls: false };
+    pub const HTTP2: Self = Self {
+        http2: true,
+        tls: false,
+    };
     pub const HTTP2_TLS: Self = Self { http2: true, tls: true };
 
     /// Its name in ALPN.

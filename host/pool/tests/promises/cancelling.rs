@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use weir_pool::{Pool, SendOptions};
+use weir_pool::{Pool, SendError, SendOptions};
 
 use crate::peers::*;
 use crate::tls_peers::TlsPeer;
@@ -13,9 +14,9 @@ async fn a_dial_whose_caller_has_gone_serves_the_next_one() {
     let peer = TlsPeer::http2(100, |exchange| async { exchange.answer() }).await;
     peer.door.forget_permits(usize::MAX);
     let pool = peer.pool(config(5));
-    timeout(Duration::from_millis(20), fetch(&pool, &peer.uri("/")))
-        .await
-        .unwrap_err();
+    let gone = caller(&pool, peer.uri("/"));
+    until(&pool, |stats| stats.connecting == 1).await;
+    leave(gone).await;
     assert_eq!((pool.stats().connecting, pool.stats().waiting), (1, 0));
 
     let (next, uri) = (pool.clone(), peer.uri("/"));
@@ -31,12 +32,22 @@ async fn a_dial_that_nobody_waits_for_any_more_is_kept() {
     let peer = TlsPeer::http2(100, |exchange| async { exchange.answer() }).await;
     peer.door.forget_permits(usize::MAX);
     let pool = peer.pool(config(5));
-    timeout(Duration::from_millis(20), fetch(&pool, &peer.uri("/")))
-        .await
-        .unwrap_err();
+    let gone = caller(&pool, peer.uri("/"));
+    until(&pool, |stats| stats.connecting == 1).await;
+    leave(gone).await;
     peer.door.add_permits(1);
     until(&pool, |stats| stats.idle == 1).await;
     assert_eq!(fetch(&pool, &peer.uri("/")).await.unwrap(), "0");
+}
+
+fn caller(pool: &Pool, uri: String) -> JoinHandle<Result<String, SendError>> {
+    let pool = pool.clone();
+    tokio::spawn(async move { fetch(&pool, &uri).await })
+}
+
+async fn leave(caller: JoinHandle<Result<String, SendError>>) {
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
 }
 
 /// A thousand requests, each dropped after its own number of steps, from before its first to after its last.
@@ -112,9 +123,9 @@ async fn nor_over_http2() {
 async fn a_request_cut_off_before_its_answer_closes_its_connection() {
     let peer = Peer::following(|connection, _| connection.drain()).await;
     let pool = pool(config(1));
-    timeout(Duration::from_millis(20), fetch(&pool, &peer.uri("/")))
-        .await
-        .unwrap_err();
+    let gone = caller(&pool, peer.uri("/"));
+    until(&pool, |stats| stats.active == 1).await;
+    leave(gone).await;
     let stats = until(&pool, at_rest).await;
     assert_eq!((stats.idle, stats.connections_closed["cancelled"]), (0, 1));
     eventually(|| peer.seen.open() == 0).await;

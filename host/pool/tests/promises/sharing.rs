@@ -113,3 +113,30 @@ fn what_connections_have_agreed_on_is_not_changed_under_them() {
         Err(PoolError::Unknown { .. })
     ));
 }
+
+#[tokio::test]
+async fn where_a_pool_cannot_be_had_as_asked_each_request_has_a_connection_of_its_own() {
+    let peer = Peer::answering().await;
+    let pools = manager();
+    let wanted = PoolConfig {
+        read_timeout: Duration::from_secs(7),
+        ..config(2)
+    };
+    let first = pools.pool_or_unpooled("test", config(2).into()).unwrap();
+    assert_eq!((first.name(), pools.fallbacks().is_empty()), ("test", true));
+
+    let instead = pools.pool_or_unpooled("test", wanted.clone().into()).unwrap();
+    for _ in 0..2 {
+        fetch(&instead, &peer.uri("/")).await.unwrap();
+    }
+    let unpooled = PoolConfig {
+        enabled: false,
+        ..wanted
+    };
+    assert_eq!((instead.name(), instead.config()), ("test-unpooled", unpooled));
+    assert_eq!(instead.stats().connections_opened, 2);
+
+    let other = pools.pool_or_unpooled("test", config(3).into()).unwrap();
+    assert_eq!(other.name(), "test-unpooled-2");
+    assert_eq!(pools.fallbacks()["test"], 2);
+}

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use weir_pool::SendError;
 
-use crate::bindings::v0_1_0::types::{ConnectionReset, HttpError};
+use crate::bindings::v0_1_0::types::{ConnectionReset, HttpError, Unavailable};
 
 /// What the guest is told. The messages name the origin and never a secret: the pool's errors carry neither headers
 /// nor queries.
@@ -13,8 +13,12 @@ pub(super) fn http_error(error: SendError) -> HttpError {
     match error {
         SendError::InvalidRequest { .. } => HttpError::InvalidRequest(message),
         SendError::PoolTimeout { .. } => HttpError::PoolTimeout(message),
-        SendError::TooManyWaiters { .. } | SendError::BreakerOpen { .. } | SendError::RateLimited { .. } => {
-            HttpError::Overloaded(message)
+        SendError::TooManyWaiters { .. } => HttpError::Overloaded(message),
+        SendError::BreakerOpen { retry_after, .. } | SendError::RateLimited { retry_after, .. } => {
+            HttpError::Unavailable(Unavailable {
+                message,
+                retry_after: u64::try_from(retry_after.as_nanos()).ok(),
+            })
         }
         SendError::Closed { .. } => HttpError::Closed,
         SendError::AddressDenied { .. } => HttpError::EgressDenied(format!(
@@ -33,6 +37,7 @@ pub(super) fn http_error(error: SendError) -> HttpError {
             maybe_processed,
         }),
         SendError::ResponseTooLarge { .. } | SendError::HeadersTooLarge { .. } => HttpError::TooLarge(message),
+        // What cannot be decompressed is as malformed as what is no HTTP.
         _ => HttpError::Protocol(message),
     }
 }

@@ -1,6 +1,5 @@
 //! One request of a guest: checked, given its credential, sent on the provider's pool.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
-use weir_pool::{Pool, PoolConfig, ResponseBody, SendOptions, Timeouts};
+use weir_pool::{Pool, ResponseBody, SendOptions, Timeouts};
 
 use crate::bindings::v0_1_0::pooled_http::{self, Request, Response};
 use crate::bindings::v0_1_0::types::{Header, HttpError};
@@ -29,8 +28,6 @@ pub(crate) struct LentHttp {
     pub(crate) egress: Egress,
     pub(crate) secrets: Secrets,
     pub(crate) redactor: Redactor,
-    /// The operator's time-outs by operation.
-    pub(crate) operations: BTreeMap<String, Timeouts>,
     pub(crate) max_request_bytes: usize,
     pub(crate) denied: AtomicU64,
 }
@@ -115,12 +112,11 @@ impl LentHttp {
     fn options(&self, call: &CallContext, request: &Request) -> SendOptions {
         // Labels of its own would let a guest make as many time series as it likes.
         let operation = Capability::operation(&request.operation).unwrap_or(call.operation);
-        let granted = self.operations.get(operation).copied().unwrap_or_default();
         SendOptions {
             operation: Some(operation.into()),
             replay_safe: request.replay_safe,
-            timeouts: clamp(request.timeouts.as_ref(), granted, self.pool.config()),
-            ..SendOptions::default()
+            timeouts: wishes(request.timeouts.as_ref()),
+            tokens: estimated_tokens(request.body.as_deref()),
         }
     }
 
@@ -135,35 +131,26 @@ impl LentHttp {
     }
 }
 
-/// The guest's wish, where it asks for less than the operator allows; else what the operator allows.
-fn clamp(wish: Option<&pooled_http::Timeouts>, granted: Timeouts, config: &PoolConfig) -> Timeouts {
-    let least = |wish: Option<u64>, granted: Option<Duration>, most: Option<Duration>| {
-        let allowed = granted.or(most);
-        match (wish.map(Duration::from_nanos), allowed) {
-            (Some(wish), Some(allowed)) => Some(wish.min(allowed)),
-            (wish, allowed) => wish.or(allowed),
-        }
-    };
+/// The guest's own time-outs. The pool lets them shorten the operator's and never lengthen them
+/// ([`weir_pool::CallerTimeouts::Shorten`]).
+fn wishes(timeouts: Option<&pooled_http::Timeouts>) -> Timeouts {
+    let wish = |of: fn(&pooled_http::Timeouts) -> Option<u64>| timeouts.and_then(of).map(Duration::from_nanos);
     Timeouts {
-        pool: granted.pool,
-        connect: least(
-            wish.and_then(|wish| wish.connect),
-            granted.connect,
-            Some(config.connect_timeout),
-        ),
-        write: least(
-            wish.and_then(|wish| wish.write),
-            granted.write,
-            Some(config.write_timeout),
-        ),
-        first_byte: least(
-            wish.and_then(|wish| wish.first_byte),
-            granted.first_byte,
-            Some(config.read_timeout),
-        ),
-        read: least(wish.and_then(|wish| wish.read), granted.read, Some(config.read_timeout)),
-        total: least(wish.and_then(|wish| wish.total), granted.total, config.total_timeout),
+        pool: None,
+        connect: wish(|timeouts| timeouts.connect),
+        write: wish(|timeouts| timeouts.write),
+        first_byte: wish(|timeouts| timeouts.first_byte),
+        read: wish(|timeouts| timeouts.read),
+        total: wish(|timeouts| timeouts.total),
     }
+}
+
+/// What a request counts as under `tokens_per_minute`: the host knows no provider's tokenizer. Four bytes a token is
+/// OpenAI's rule of thumb for English text; JSON around it makes the estimate high rather than low.
+fn estimated_tokens(body: Option<&[u8]>) -> u32 {
+    const BYTES_A_TOKEN: usize = 4;
+    let bytes = body.map_or(0, <[u8]>::len);
+    u32::try_from(bytes.div_ceil(BYTES_A_TOKEN)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -171,27 +158,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_can_shorten_its_time_outs_and_never_lengthen_them() {
-        let config = PoolConfig::default();
-        let granted = Timeouts {
-            read: Some(Duration::from_secs(120)),
-            ..Timeouts::default()
+    fn a_request_counts_as_a_token_for_every_four_bytes() {
+        let tokens = [None, Some(&b"x"[..]), Some(&[b'x'; 4_000][..])].map(estimated_tokens);
+        assert_eq!(tokens, [0, 1, 1_000]);
+    }
+
+    #[test]
+    fn each_wish_of_a_guest_reaches_the_pool() {
+        let guest = pooled_http::Timeouts {
+            connect: Some(1),
+            write: Some(2),
+            first_byte: Some(3),
+            read: Some(4),
+            total: Some(5),
         };
-        let wish = |read: u64, write: u64| pooled_http::Timeouts {
-            connect: None,
-            write: Some(write * 1_000_000_000),
-            first_byte: None,
-            read: Some(read * 1_000_000_000),
-            total: Some(1_000_000_000),
-        };
-        let short = clamp(Some(&wish(1, 2)), granted, &config);
+        let wishes = wishes(Some(&guest));
+        let nanoseconds = |wish: Option<Duration>| wish.map(|wish| wish.as_nanos());
         assert_eq!(
-            (short.read, short.write),
-            (Some(Duration::from_secs(1)), Some(Duration::from_secs(2)))
+            [
+                wishes.connect,
+                wishes.write,
+                wishes.first_byte,
+                wishes.read,
+                wishes.total
+            ]
+            .map(nanoseconds),
+            [Some(1), Some(2), Some(3), Some(4), Some(5)]
         );
-        assert_eq!(short.total, Some(Duration::from_secs(1)));
-        let long = clamp(Some(&wish(9_000, 9_000)), granted, &config);
-        assert_eq!(long.read, Some(Duration::from_secs(120)));
-        assert_eq!(long.write, Some(config.write_timeout));
     }
 }

@@ -16,6 +16,7 @@ use crate::bench::report::Report;
 use crate::bench::target::Target;
 use crate::bench::{self, Load, Progress};
 use crate::cli::{Context, Failed, Interrupted, UsageError};
+use crate::host;
 
 /// Requests where neither their number nor a time is given.
 const REQUESTS: u64 = 1_000;
@@ -132,10 +133,9 @@ async fn target(args: Args, context: &Context) -> anyhow::Result<(Target, String
     let url = address(url)?;
     let request = request(&url, args.method.clone(), &args.headers, args.body.as_deref())?;
     let config = context.config_with_flag("--pool", settings(&["http_pool"]))?;
-    let pools = PoolManager::new()?;
+    let pools = host::pools(&config.config)?;
     context.owns(&pools);
-    let config: weir_pool::PoolConfig = (&config.config.http_pool).into();
-    let pool = pools.pool("bench", config.into())?;
+    let pool = pools.pool("bench", config.config.http_pool.settings()?)?;
     Ok((Target::Url { pool, request }, without_query(url), pools))
 }
 

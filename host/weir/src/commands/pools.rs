@@ -149,29 +149,19 @@ fn rows(answer: &Value) -> anyhow::Result<String> {
         return Ok("no provider has a pool yet".to_owned());
     }
     let headings = [
-        "pool",
-        "active",
-        "idle",
-        "connecting",
-        "waiting",
-        "max",
-        "requests",
-        "reused",
-        "opened",
-        "exhausted",
-        "timeouts",
+        "pool", "active", "idle", "dialling", "waiting", "max", "limit", "requests", "reused", "opened", "timeouts",
+        "retries", "breaker",
     ];
     let number = |pool: &Value, name: &str| match &pool[name] {
         Value::Number(number) => number.to_string(),
         _ => "-".to_owned(),
     };
     let rows = pools.iter().map(|(name, pool)| {
-        let timeouts: u64 = pool["timeouts"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, count)| count.as_u64())
-            .sum();
+        let sum = |name: &str| -> u64 {
+            let counts = pool[name].as_object().into_iter().flatten();
+            counts.filter_map(|(_, count)| count.as_u64()).sum()
+        };
+        let retries = sum("retries") + pool["replays"].as_u64().unwrap_or(0);
         let mut row = vec![name.clone()];
         row.extend(
             [
@@ -180,17 +170,38 @@ fn rows(answer: &Value) -> anyhow::Result<String> {
                 "connecting",
                 "waiting",
                 "max_connections",
+                "concurrency_limit",
                 "total_requests",
                 "reused_requests",
                 "connections_opened",
-                "pool_exhaustions",
             ]
             .map(|field| number(pool, field)),
         );
-        row.push(timeouts.to_string());
+        row.extend([
+            sum("timeouts").to_string(),
+            retries.to_string(),
+            breaker(&pool["breakers"]),
+        ]);
         row
     });
     Ok(table::render(&headings, rows))
+}
+
+/// The breakers of a pool's origins in a word: how many are not closed, of several.
+fn breaker(breakers: &Value) -> String {
+    let states: Vec<&str> = breakers
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, state)| state.as_str())
+        .collect();
+    let shut = states.iter().filter(|state| **state != "closed").count();
+    match states.as_slice() {
+        [] => "-".to_owned(),
+        [state] => (*state).to_owned(),
+        _ if shut == 0 => "closed".to_owned(),
+        states => format!("{shut} of {} open", states.len()),
+    }
 }
 
 #[cfg(test)]
@@ -244,13 +255,17 @@ mod tests {
     fn a_pool_is_a_row() {
         let answer = json!({"pools": {"voyage": {
             "active": 3, "idle": 2, "connecting": 0, "waiting": 1, "max_connections": 50, "total_requests": 77,
-            "reused_requests": 70, "connections_opened": 7, "pool_exhaustions": 0, "timeouts": {"read": 2, "pool": 1},
+            "reused_requests": 70, "connections_opened": 7, "timeouts": {"read": 2, "pool": 1},
+            "replays": 1, "retries": {"429": 4}, "concurrency_limit": 25, "breakers": {"https://a": "half-open"},
         }}});
         assert_eq!(
             rows(&answer).unwrap(),
-            "POOL    ACTIVE  IDLE  CONNECTING  WAITING  MAX  REQUESTS  REUSED  OPENED  EXHAUSTED  TIMEOUTS\n\
-             voyage  3       2     0           1        50   77        70      7       0          3"
+            "POOL    ACTIVE  IDLE  DIALLING  WAITING  MAX  LIMIT  REQUESTS  REUSED  OPENED  TIMEOUTS  RETRIES  BREAKER\n\
+             voyage  3       2     0         1        50   25     77        70      7       3         5        half-open"
         );
+        let several = |states: [&str; 3]| breaker(&json!({"a": states[0], "b": states[1], "c": states[2]}));
+        assert_eq!(several(["closed", "open", "half-open"]), "2 of 3 open");
+        assert_eq!(several(["closed"; 3]), "closed");
         assert!(rows(&json!({})).is_err());
     }
 }

@@ -130,7 +130,7 @@ fn plain(expected: &dyn Expected) -> String {
     let expected = expected.to_string();
     match expected.as_str() {
         "usize" | "u64" | "u32" | "u16" | "i64" => "a whole number".to_owned(),
-        "a nonzero usize" => "a whole number above 0".to_owned(),
+        "a nonzero usize" | "a nonzero u32" => "a whole number above 0".to_owned(),
         "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),

@@ -9,7 +9,7 @@ use super::file::value_of_toml;
 use super::tree::{Node, Origin, Value, join};
 
 /// Settings at the top level that have a variable without `__`.
-const TOP_LEVEL: [&str; 2] = ["data_dir", "cache_dir"];
+const TOP_LEVEL: [&str; 3] = ["data_dir", "cache_dir", "max_sockets"];
 
 /// The environment's variables. Read once and passed on, so that a test can bring its own.
 #[derive(Clone, Default)]

@@ -255,6 +255,14 @@ fn anchor_paths(root: &mut Node, folder: &Path) {
     for key in ["data_dir", "cache_dir"] {
         settings.get_mut(key).map(anchor);
     }
+    let pool = |node: &mut Node| {
+        if let Value::Table(pool) = &mut node.value {
+            for key in ["ca_file", "client_cert", "client_key"] {
+                pool.get_mut(key).map(anchor);
+            }
+        }
+    };
+    settings.get_mut("http_pool").map(pool);
     let sources = |node: &mut Node| {
         if let Value::Table(source) = &mut node.value {
             source.get_mut("file").map(anchor);
@@ -277,6 +285,7 @@ fn anchor_paths(root: &mut Node, folder: &Path) {
         {
             anchor(component);
         }
+        provider.get_mut("http_pool").map(pool);
         if let Some(Value::Table(secrets)) = provider.get_mut("secrets").map(|node| &mut node.value) {
             secrets.values_mut().for_each(sources);
         }
@@ -321,7 +330,7 @@ mod tests {
 
     #[test]
     fn relative_paths_start_at_the_files_folder() {
-        let text = "data_dir = \"data\"\n[providers.a]\ncomponent = \"./a.wasm\"\nsecrets.k = { file = \"k\" }";
+        let text = "data_dir = \"data\"\nhttp_pool.ca_file = \"ca.pem\"\n[providers.a]\ncomponent = \"./a.wasm\"\nsecrets.k = { file = \"k\" }";
         let root = parse(Path::new("/etc/weir/weir.toml"), text.into(), &Environment::default()).unwrap();
         assert_eq!(root.get(&["data_dir"]).unwrap().text(), Some("/etc/weir/data"));
         assert_eq!(

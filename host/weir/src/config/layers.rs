@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::error::ConfigError;
+use super::resilience::Resilience;
 use super::settings::{Config, HttpPool, Index, Limits, Server};
 use super::tree::{Node, Origin, Table, Value, join};
 use super::{de, environment, file, validate};
@@ -273,6 +274,7 @@ fn resolve(
     for (key, value) in [
         ("http_pool", serde_json::to_value(HttpPool::default())),
         ("limits", serde_json::to_value(Limits::default())),
+        ("resilience", serde_json::to_value(Resilience::default())),
     ] {
         let path = format!("{}.{key}", provider.path);
         if let Some(node) = value

@@ -6,7 +6,7 @@
 //! | [`mod@file`] | finding and reading `weir.toml`, `${VAR}` |
 //! | [`environment`] | the environment, and `WEIR_…__…` in it |
 //! | [`layers`] | which layer overrides which |
-//! | [`settings`], [`units`], [`secrets`], [`component`] | the typed settings |
+//! | [`settings`], [`resilience`], [`proxy`], [`units`], [`secrets`], [`component`] | the typed settings |
 //! | `de`, [`error`] | from the tree to the types, and what is wrong |
 //! | `validate` | what no type can tell: names that must exist, addresses that need a grant |
 //! | [`show`] | the effective settings for people and programs |
@@ -17,6 +17,8 @@ pub mod environment;
 pub mod error;
 pub mod file;
 pub mod layers;
+pub mod proxy;
+pub mod resilience;
 pub mod secrets;
 pub mod settings;
 pub mod show;

@@ -7,8 +7,13 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use weir_pool::{
+    Certificates, ClientCertificate, PoolConfig, PoolSettings, Proxies, ProxyError, Roots, TlsError, TlsSettings,
+};
 use weir_runtime::Origin;
 
+use super::proxy::ProxySetting;
+use super::resilience::Resilience;
 use super::secrets::SecretSource;
 use super::units::{ByteSize, ListenAddress, Network, Parsed, Seconds, SettingText, optional_timeout, timeout};
 
@@ -21,6 +26,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where compiled components are kept.
     pub cache_dir: PathBuf,
+    /// Most sockets of all pools together. Half of the process's limit of open files where not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_sockets: Option<NonZeroUsize>,
     /// The HTTP API.
     pub server: Server,
     /// Connection pools: what holds for every provider.
@@ -38,6 +46,7 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("."),
             cache_dir: PathBuf::from("."),
+            max_sockets: None,
             server: Server::default(),
             http_pool: HttpPool::default(),
             providers: BTreeMap::new(),
@@ -86,7 +95,7 @@ pub struct HttpPool {
     pub max_keepalive_connections: usize,
     /// How long an idle connection is kept.
     pub keepalive_expiry: Seconds,
-    /// For name resolution, TCP and TLS together.
+    /// For name resolution, TCP, the proxy and TLS together.
     #[serde(deserialize_with = "timeout")]
     pub connect_timeout: Seconds,
     /// To the first byte of the answer, and between two pieces of it.
@@ -100,6 +109,8 @@ pub struct HttpPool {
     pub pool_timeout: Seconds,
     /// Whether HTTP/2 is offered.
     pub enable_http2: bool,
+    /// Whether `http` origins are spoken to in HTTP/2 without asking.
+    pub http2_prior_knowledge: bool,
     /// Most requests waiting for a connection; the next one fails at once.
     pub max_waiters: usize,
     /// Older connections are not used again. Off where not given.
@@ -108,20 +119,38 @@ pub struct HttpPool {
     /// From the request's start to its answer's last byte. Off where not given.
     #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
     pub total_timeout: Option<Seconds>,
-    /// Longest answer taken.
+    /// Whether compressed answers are asked for.
+    pub decompress: bool,
+    /// Longest answer taken, once decompressed.
     pub max_response_bytes: ByteSize,
     /// Largest head of an answer taken.
     pub max_response_header_bytes: ByteSize,
+    /// Most requests under way at once. As many as the connections carry where not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_requests: Option<NonZeroUsize>,
+    /// Which proxy requests go through: `environment`, `none`, or a URL.
+    pub proxy: Parsed<ProxySetting>,
+    /// Hosts, their subdomains, addresses and networks that are reached without the proxy of a URL.
+    pub no_proxy: Vec<String>,
+    /// Certificates in PEM that are trusted beside the platform's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// The certificate in PEM that is shown to servers that ask for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<PathBuf>,
+    /// The private key of `client_cert`, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<PathBuf>,
 }
 
 impl Default for HttpPool {
     fn default() -> Self {
-        weir_pool::PoolConfig::default().into()
+        PoolConfig::default().into()
     }
 }
 
-impl From<weir_pool::PoolConfig> for HttpPool {
-    fn from(pool: weir_pool::PoolConfig) -> Self {
+impl From<PoolConfig> for HttpPool {
+    fn from(pool: PoolConfig) -> Self {
         HttpPool {
             enabled: pool.enabled,
             max_connections: pool.max_connections,
@@ -132,18 +161,26 @@ impl From<weir_pool::PoolConfig> for HttpPool {
             write_timeout: Seconds(pool.write_timeout),
             pool_timeout: Seconds(pool.pool_timeout),
             enable_http2: pool.enable_http2,
+            http2_prior_knowledge: pool.http2_prior_knowledge,
             max_waiters: pool.max_waiters,
             max_connection_age: pool.max_connection_age.map(Seconds),
             total_timeout: pool.total_timeout.map(Seconds),
+            decompress: pool.decompress,
             max_response_bytes: ByteSize(pool.max_response_bytes),
             max_response_header_bytes: ByteSize(pool.max_response_header_bytes as u64),
+            max_concurrent_requests: pool.max_concurrent_requests,
+            proxy: Parsed::default(),
+            no_proxy: Vec::new(),
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
         }
     }
 }
 
-impl From<&HttpPool> for weir_pool::PoolConfig {
+impl From<&HttpPool> for PoolConfig {
     fn from(pool: &HttpPool) -> Self {
-        weir_pool::PoolConfig {
+        PoolConfig {
             enabled: pool.enabled,
             max_connections: pool.max_connections,
             max_keepalive_connections: pool.max_keepalive_connections,
@@ -153,13 +190,71 @@ impl From<&HttpPool> for weir_pool::PoolConfig {
             write_timeout: pool.write_timeout.0,
             pool_timeout: pool.pool_timeout.0,
             enable_http2: pool.enable_http2,
+            http2_prior_knowledge: pool.http2_prior_knowledge,
             max_waiters: pool.max_waiters,
             max_connection_age: pool.max_connection_age.map(|age| age.0),
             total_timeout: pool.total_timeout.map(|timeout| timeout.0),
+            decompress: pool.decompress,
             max_response_bytes: pool.max_response_bytes.0,
             max_response_header_bytes: bytes(pool.max_response_header_bytes),
-            ..weir_pool::PoolConfig::default()
+            max_concurrent_requests: pool.max_concurrent_requests,
+            ..PoolConfig::default()
         }
+    }
+}
+
+/// Why a pool cannot be set up as the configuration has it.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolSettingsError {
+    /// The proxy's URL is not one.
+    #[error("the proxy {proxy}: {source}")]
+    Proxy {
+        /// The proxy, without user name and password.
+        proxy: String,
+        /// What is wrong with it.
+        source: ProxyError,
+    },
+    /// A certificate or a key is not where the configuration says, or is none.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl HttpPool {
+    /// What a pool is made of. Reads the files of certificates and keys.
+    ///
+    /// # Errors
+    /// If one of them is not what it should be, which is named.
+    pub fn settings(&self) -> Result<PoolSettings, PoolSettingsError> {
+        let roots = match &self.ca_file {
+            Some(file) => Roots::Added(Certificates::from_pem_file(file)?),
+            None => Roots::Shared,
+        };
+        let client_certificate = match (&self.client_cert, &self.client_key) {
+            (Some(chain), Some(key)) => Some(ClientCertificate::from_pem_files(chain, key)?),
+            _ => None,
+        };
+        Ok(PoolSettings {
+            proxies: self.proxies()?,
+            tls: TlsSettings {
+                roots,
+                client_certificate,
+            },
+            ..PoolSettings::from(PoolConfig::from(self))
+        })
+    }
+
+    /// Which proxy the pool goes through.
+    ///
+    /// # Errors
+    /// If the URL is not that of a proxy.
+    pub fn proxies(&self) -> Result<Proxies, PoolSettingsError> {
+        self.proxy
+            .0
+            .proxies(&self.no_proxy)
+            .map_err(|source| PoolSettingsError::Proxy {
+                proxy: self.proxy.0.to_string(),
+                source,
+            })
     }
 }
 
@@ -191,6 +286,26 @@ pub struct ProviderConfig {
     /// What it may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// What is done when it is slow, sparing or broken.
+    #[serde(default)]
+    pub resilience: Resilience,
+}
+
+impl ProviderConfig {
+    /// What its pool is made of.
+    ///
+    /// # Errors
+    /// As for [`HttpPool::settings`].
+    pub fn pool_settings(&self) -> Result<PoolSettings, PoolSettingsError> {
+        let mut settings = self.http_pool.settings()?;
+        let base_url = self.config.get("base_url").map(|text| text.0.as_str());
+        settings.config.load = self.resilience.load(base_url);
+        let operations = self.operations.iter();
+        settings.config.operations = operations
+            .map(|(name, timeouts)| (name.clone(), timeouts.into()))
+            .collect();
+        Ok(settings)
+    }
 }
 
 /// What becomes of imports of WASI that a component may not use.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::layers::EffectiveConfig;
+use super::proxy;
 use super::tree::{Node, Origin, Value, is_sensitive, join};
 
 /// One setting.
@@ -110,7 +111,11 @@ fn shown(key: &str, table: &str, node: &Node) -> serde_json::Value {
     if table.starts_with("providers.") && table.ends_with(".config") && is_sensitive(key) {
         return "(masked)".into();
     }
-    plain(node)
+    match plain(node) {
+        // A proxy's URL may hold a password.
+        serde_json::Value::String(url) if key == "proxy" => proxy::masked(&url).into(),
+        shown => shown,
+    }
 }
 
 fn plain(node: &Node) -> serde_json::Value {

@@ -203,7 +203,7 @@ impl Notation for Origin {
 }
 
 /// A setting's text that is read by [`FromStr`] and shown by `Display`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed<T>(pub T);
 
 impl<T> Deref for Parsed<T> {

@@ -6,7 +6,9 @@ use url::{Host, Url};
 use weir_runtime::{Capability, Origin as HttpOrigin};
 
 use super::error::ConfigError;
-use super::settings::{Config, ProviderConfig};
+use super::proxy::ProxySetting;
+use super::resilience::probe_uri;
+use super::settings::{Config, HttpPool, ProviderConfig};
 use super::tree::{Node, Value};
 use crate::suggest;
 
@@ -20,10 +22,17 @@ pub(super) fn check(config: &Config, tree: &Node) -> Result<(), ConfigError> {
             return Err(ConfigError::setting(node.origin.clone(), node.path.clone(), message));
         }
     }
+    if let Some(node) = tree.get(&["http_pool"]) {
+        check_pool(&config.http_pool, node)?;
+    }
     for (name, provider) in &config.providers {
         if let Some(node) = tree.get(&["providers", name]) {
             check_name(name, node)?;
             check_operations(provider, node)?;
+            if let Some(pool) = node.get(&["http_pool"]) {
+                check_pool(&provider.http_pool, pool)?;
+            }
+            check_probe(provider, node)?;
             check_addresses(name, provider, node)?;
         }
     }
@@ -103,6 +112,34 @@ fn check_operations(provider: &ProviderConfig, node: &Node) -> Result<(), Config
         place.path.clone(),
         message,
     ))
+}
+
+/// Settings of a pool that need one another.
+fn check_pool(pool: &HttpPool, node: &Node) -> Result<(), ConfigError> {
+    let problem = match (&pool.client_cert, &pool.client_key) {
+        (Some(_), None) => Some(("client_cert", "a certificate needs its private key, `client_key`")),
+        (None, Some(_)) => Some(("client_key", "a private key needs its certificate, `client_cert`")),
+        _ if pool.proxy.0 == ProxySetting::Environment && !pool.no_proxy.is_empty() => Some((
+            "no_proxy",
+            "this goes with the URL of a `proxy`; beside the environment's, set the variable NO_PROXY",
+        )),
+        _ => None,
+    };
+    let Some((key, message)) = problem else { return Ok(()) };
+    let place = node.get(&[key]).unwrap_or(node);
+    Err(ConfigError::setting(place.origin.clone(), place.path.clone(), message))
+}
+
+fn check_probe(provider: &ProviderConfig, node: &Node) -> Result<(), ConfigError> {
+    let Some(probe) = &provider.resilience.health_probe else {
+        return Ok(());
+    };
+    let base_url = provider.config.get("base_url").map(|text| text.0.as_str());
+    let Err(message) = probe_uri(probe, base_url) else {
+        return Ok(());
+    };
+    let place = node.get(&["resilience", "health_probe"]).unwrap_or(node);
+    Err(ConfigError::setting(place.origin.clone(), place.path.clone(), message))
 }
 
 /// A URL that leads into a private network is of no use without the grant for it: better said now than at each call.

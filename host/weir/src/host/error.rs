@@ -6,6 +6,7 @@ use weir_pool::TlsError;
 use weir_runtime::{LoadError, RuntimeError};
 
 use crate::config::SecretError;
+use crate::config::settings::PoolSettingsError;
 
 /// The host, or one of its providers, can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,14 @@ pub enum HostError {
         /// How to give it.
         advice: String,
     },
+    /// Its pool can't be set up as the configuration says.
+    #[error("provider `{provider}`: {source}")]
+    PoolSettings {
+        /// The provider.
+        provider: String,
+        /// What is wrong.
+        source: PoolSettingsError,
+    },
     /// The data folder can't be made.
     #[error("provider `{provider}`: can't make the folder {}: {reason}", folder.display())]
     DataDir {
@@ -91,6 +100,7 @@ impl HostError {
                 | HostError::SecretNotFound { .. }
                 | HostError::MissingSecret { .. }
                 | HostError::NotBundled { .. }
+                | HostError::PoolSettings { .. }
                 | HostError::Load(LoadError::UnknownSetting { .. } | LoadError::Origin { .. })
         )
     }
@@ -104,6 +114,7 @@ impl HostError {
             | HostError::SecretNotFound { provider, .. }
             | HostError::MissingSecret { provider, .. }
             | HostError::DataDir { provider, .. }
+            | HostError::PoolSettings { provider, .. }
             | HostError::Load(
                 LoadError::NotAdmitted { provider, .. }
                 | LoadError::Compile { provider, .. }

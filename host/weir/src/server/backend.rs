@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use weir_pool::PoolStats;
+use weir_pool::{Health, PoolStats};
 use weir_runtime::{CallError, Capability, ProviderStats, chat, embedding, metadata, models, reranking, types};
 
 use super::error::ApiError;
@@ -53,7 +53,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Those that are loaded.
     fn loaded(&self) -> Vec<Arc<dyn ProviderCalls>>;
     /// Every pool by its name.
-    fn pools(&self) -> Vec<(String, PoolStats)>;
+    fn pools(&self) -> Vec<PoolReport>;
+    /// How often another pool was given than the one asked for, by the name asked for.
+    fn pool_fallbacks(&self) -> BTreeMap<String, u64>;
     /// What is counted of each loaded provider.
     fn provider_stats(&self) -> Vec<(String, ProviderStats)>;
     /// The answer of `/v1/providers`, given why providers did not load.
@@ -65,6 +67,14 @@ pub(crate) trait Backend: Send + Sync + 'static {
         operation: &'a str,
         input: serde_json::Value,
     ) -> BoxFuture<'a, Result<RunOutput, RunError>>;
+}
+
+/// A pool at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolReport {
+    pub name: String,
+    pub stats: PoolStats,
+    pub health: Health,
 }
 
 /// What an operation gives.

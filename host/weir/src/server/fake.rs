@@ -12,13 +12,13 @@ use futures::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use weir_pool::PoolStats;
+use weir_pool::{Health, HealthReason, PoolStats};
 use weir_runtime::types::{EmbeddingRequest, Error, Failure, InputKind, Usage};
 use weir_runtime::{CallError, CallErrorKind, Capability, ProviderStats, chat, embedding, metadata, models, reranking};
 
 use super::app::App;
 use super::auth::ApiKeys;
-use super::backend::{Backend, ChatEvents, ProviderCalls, RouteTable, RunError, RunOutput};
+use super::backend::{Backend, ChatEvents, PoolReport, ProviderCalls, RouteTable, RunError, RunOutput};
 use super::error::ApiError;
 use super::routes::router;
 
@@ -27,7 +27,7 @@ pub(crate) struct FakeBackend {
     providers: Vec<Arc<FakeProvider>>,
     broken: BTreeMap<String, String>,
     routes: [BTreeMap<String, Vec<String>>; 3],
-    pools: Vec<(String, PoolStats)>,
+    pools: Vec<PoolReport>,
 }
 
 impl FakeBackend {
@@ -53,8 +53,16 @@ impl FakeBackend {
         self
     }
 
-    pub fn pool(mut self, name: &str, stats: PoolStats) -> Self {
-        self.pools.push((name.to_owned(), stats));
+    pub fn pool(self, name: &str, stats: PoolStats) -> Self {
+        self.ailing_pool(name, stats, Vec::new())
+    }
+
+    pub fn ailing_pool(mut self, name: &str, stats: PoolStats, reasons: Vec<HealthReason>) -> Self {
+        self.pools.push(PoolReport {
+            name: name.to_owned(),
+            stats,
+            health: Health { reasons },
+        });
         self
     }
 }
@@ -87,8 +95,12 @@ impl Backend for FakeBackend {
             .collect()
     }
 
-    fn pools(&self) -> Vec<(String, PoolStats)> {
+    fn pools(&self) -> Vec<PoolReport> {
         self.pools.clone()
+    }
+
+    fn pool_fallbacks(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
     }
 
     fn provider_stats(&self) -> Vec<(String, ProviderStats)> {

@@ -2,9 +2,12 @@
 //!
 //! | `status` | when | HTTP |
 //! |---|---|---|
-//! | `healthy` | every provider is loaded or stands by, no caller waits for a full pool | 200 |
-//! | `degraded` | a provider is not loaded, or callers wait for a full pool | 200 |
+//! | `healthy` | every provider is loaded or stands by, and every pool is healthy | 200 |
+//! | `degraded` | a provider is not loaded, or a pool is not healthy | 200 |
 //! | `unhealthy` | every provider failed to load, or the server is stopping | 503 |
+//!
+//! A pool is degraded or unhealthy for the reasons that it gives itself ([`weir_pool::HealthReason`]). A pool that can
+//! serve nobody does not make the server unhealthy: another server would find the same provider.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +17,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use weir_pool::PoolStats;
+use weir_pool::HealthStatus;
 
 use super::app::App;
+use super::backend::PoolReport;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -24,6 +28,16 @@ enum Status {
     Healthy,
     Degraded,
     Unhealthy,
+}
+
+impl From<HealthStatus> for Status {
+    fn from(status: HealthStatus) -> Self {
+        match status {
+            HealthStatus::Healthy => Status::Healthy,
+            HealthStatus::Degraded => Status::Degraded,
+            HealthStatus::Unhealthy => Status::Unhealthy,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +76,8 @@ struct PoolHealth {
     timeouts: u64,
     pool_exhaustions: u64,
     state: Status,
+    /// What speaks against it, the gravest first.
+    reasons: Vec<String>,
 }
 
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
@@ -94,8 +110,8 @@ fn observe(app: &App) -> Health {
     let http_pools: BTreeMap<_, _> = app
         .backend
         .pools()
-        .iter()
-        .map(|(name, stats)| (name.clone(), pool(stats)))
+        .into_iter()
+        .map(|report| (report.name.clone(), pool(&report)))
         .collect();
     let failed = services
         .values()
@@ -136,19 +152,15 @@ fn services(app: &App) -> BTreeMap<String, Service> {
     app.backend.provider_names().into_iter().map(service).collect()
 }
 
-fn pool(stats: &PoolStats) -> PoolHealth {
-    let full = stats.active + stats.connecting + stats.closing >= stats.max_connections;
+fn pool(PoolReport { stats, health, .. }: &PoolReport) -> PoolHealth {
     PoolHealth {
         active: stats.active,
         idle: stats.idle,
         total_requests: stats.total_requests,
         timeouts: stats.timeouts.values().sum(),
         pool_exhaustions: stats.pool_exhaustions,
-        state: if full && stats.waiting > 0 {
-            Status::Degraded
-        } else {
-            Status::Healthy
-        },
+        state: health.status().into(),
+        reasons: health.reasons.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -159,6 +171,7 @@ mod tests {
     use crate::server::fake::{Answer, FakeBackend, FakeProvider, get_from, pool_stats};
     use crate::server::routes::router;
     use serde_json::json;
+    use weir_pool::HealthReason;
 
     async fn app(backend: FakeBackend) -> Arc<App> {
         let app = App::new(Arc::new(backend), ApiKeys::default());
@@ -186,6 +199,7 @@ mod tests {
             "services": {"voyage": {"state": "healthy"}},
             "http_pools": {"voyage": {
                 "active": 2, "idle": 3, "total_requests": 70, "timeouts": 5, "pool_exhaustions": 1, "state": "healthy",
+                "reasons": [],
             }},
         });
         assert_eq!((answer.status, &answer.json), (200, &expected));
@@ -205,15 +219,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_pool_with_callers_waiting_is_degraded() {
-        let mut stats = pool_stats();
-        (stats.active, stats.waiting) = (stats.max_connections, 1);
-        let backend = FakeBackend::default()
-            .provider(FakeProvider::new("voyage"))
-            .pool("voyage", stats);
-        let answer = health_of(&app(backend).await).await;
-        assert_eq!(answer.json["http_pools"]["voyage"]["state"], "degraded");
-        assert_eq!(answer.json["status"], "degraded");
+    async fn what_a_pool_says_against_itself_degrades_and_is_told() {
+        let reasons = [
+            (HealthReason::Exhausted { waiting: 3 }, "degraded", "3 requests wait"),
+            (
+                HealthReason::ProbeFailing { failures: 4 },
+                "unhealthy",
+                "the last 4 probes failed",
+            ),
+        ];
+        for (reason, state, said) in reasons {
+            let backend = FakeBackend::default()
+                .provider(FakeProvider::new("voyage"))
+                .ailing_pool("voyage", pool_stats(), vec![reason]);
+            let answer = health_of(&app(backend).await).await;
+            let voyage = &answer.json["http_pools"]["voyage"];
+            assert_eq!((&voyage["state"], &voyage["reasons"]), (&json!(state), &json!([said])));
+            assert_eq!((answer.status, &answer.json["status"]), (200, &json!("degraded")));
+        }
     }
 
     #[tokio::test]

@@ -7,12 +7,11 @@ use axum::http::StatusCode;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use weir_pool::PoolStats;
 use weir_runtime::{
     CallError, Capability, Provider, ProviderStats, chat, embedding, metadata, models, reranking, types,
 };
 
-use super::backend::{Backend, ChatEvents, ProviderCalls, RouteTable, RunError, RunOutput};
+use super::backend::{Backend, ChatEvents, PoolReport, ProviderCalls, RouteTable, RunError, RunOutput};
 use super::error::{ApiError, status_of};
 use crate::config::settings::Isolation;
 use crate::host::{Host, HostError};
@@ -55,8 +54,22 @@ impl Backend for Host {
             .collect()
     }
 
-    fn pools(&self) -> Vec<(String, PoolStats)> {
-        self.runtime().pools().stats()
+    fn pools(&self) -> Vec<PoolReport> {
+        let pools = self.runtime().pools();
+        let mut health: BTreeMap<_, _> = pools.health().into_iter().collect();
+        let stats = pools.stats().into_iter();
+        stats
+            .map(|(name, stats)| PoolReport {
+                // One that was made in between has had no time to be ill.
+                health: health.remove(&name).unwrap_or_default(),
+                name,
+                stats,
+            })
+            .collect()
+    }
+
+    fn pool_fallbacks(&self) -> BTreeMap<String, u64> {
+        self.runtime().pools().fallbacks()
     }
 
     fn provider_stats(&self) -> Vec<(String, ProviderStats)> {

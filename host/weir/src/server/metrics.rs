@@ -15,7 +15,13 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let exposition = Exposition::negotiate(accept);
     let snapshot = Snapshot {
-        pools: app.backend.pools(),
+        pools: app
+            .backend
+            .pools()
+            .into_iter()
+            .map(|pool| (pool.name, pool.stats))
+            .collect(),
+        fallbacks: app.backend.pool_fallbacks(),
         providers: app.backend.provider_stats(),
     };
     let text = exposition.write(snapshot).map_err(|error| {

@@ -1,19 +1,22 @@
 //! Pools and providers as Prometheus metrics. Nothing is counted here: the counters are the pools' and the providers'
 //! own, read at the moment of the scrape.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
-use weir_pool::{HistogramSnapshot, PoolStats};
+use weir_pool::{BreakerState, HistogramSnapshot, PoolStats};
 use weir_runtime::ProviderStats;
 
 /// What there is to tell at one moment, by the name of the pool and of the provider.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub pools: Vec<(String, PoolStats)>,
+    /// How often another pool was given than the one asked for, by the name asked for.
+    pub fallbacks: BTreeMap<String, u64>,
     pub providers: Vec<(String, ProviderStats)>,
 }
 
@@ -99,7 +102,69 @@ impl Snapshot {
             encoder,
             "weir_pool_retries",
             "Requests that were sent again.",
-            pools().map(|(name, stats)| ([("pool", name.clone()), ("reason", "replay".to_owned())], stats.replays)),
+            pools().flat_map(|(name, stats)| {
+                let replays = ([("pool", name.clone()), ("reason", "replay".to_owned())], stats.replays);
+                std::iter::once(replays).chain(by("reason", name, &stats.retries))
+            }),
+        )?;
+        counters(
+            encoder,
+            "weir_pool_retries_denied",
+            "Requests that were not sent again since too much of the traffic had been.",
+            pools().map(|(name, stats)| ([("pool", name.clone())], stats.retries_denied)),
+        )?;
+        counters(
+            encoder,
+            "weir_pool_hedges",
+            "Requests that were sent a second time beside the first.",
+            pools().map(|(name, stats)| ([("pool", name.clone())], stats.hedges)),
+        )?;
+        counters(
+            encoder,
+            "weir_pool_rate_limit_waits",
+            "Attempts that were held to their rate.",
+            pools().map(|(name, stats)| ([("pool", name.clone())], stats.rate_limit_waits)),
+        )?;
+        counters(
+            encoder,
+            "weir_pool_rate_limit_refusals",
+            "Attempts that would have had to wait too long for their turn.",
+            pools().map(|(name, stats)| ([("pool", name.clone())], stats.rate_limit_refusals)),
+        )?;
+        gauges(
+            encoder,
+            "weir_pool_concurrency_limit",
+            "Requests that may be under way at once, where that is limited.",
+            pools().filter_map(|(name, stats)| Some(([("pool", name.clone())], stats.concurrency_limit?))),
+        )?;
+        counters(
+            encoder,
+            "weir_pool_fallbacks",
+            "Pools that could not be had as asked, and were replaced by one without kept connections.",
+            self.fallbacks
+                .iter()
+                .map(|(name, count)| ([("pool", name.clone())], *count)),
+        )?;
+        gauges(
+            encoder,
+            "weir_breaker_state",
+            "What an origin's breaker does: 0 closed, 1 half-open, 2 open.",
+            pools().flat_map(|(name, stats)| {
+                stats.breakers.iter().map(|(origin, state)| {
+                    let value = match state {
+                        BreakerState::Closed => 0,
+                        BreakerState::HalfOpen => 1,
+                        BreakerState::Open => 2,
+                    };
+                    ([("pool", name.clone()), ("origin", origin.clone())], value)
+                })
+            }),
+        )?;
+        counters(
+            encoder,
+            "weir_breaker_refusals",
+            "Attempts that an open breaker refused.",
+            pools().map(|(name, stats)| ([("pool", name.clone())], stats.breaker_refusals)),
         )?;
         let histograms: [(&str, &str, HistogramOf); 4] = [
             ("weir_pool_wait", "Time until a connection was granted.", |stats| {
@@ -190,7 +255,7 @@ impl Snapshot {
     }
 }
 
-fn by(label: &'static str, pool: &str, counts: &std::collections::BTreeMap<&'static str, u64>) -> Vec<Sample<2, u64>> {
+fn by(label: &'static str, pool: &str, counts: &BTreeMap<&'static str, u64>) -> Vec<Sample<2, u64>> {
     counts
         .iter()
         .map(|(key, count)| ([("pool", pool.to_owned()), (label, (*key).to_owned())], *count))
@@ -275,6 +340,7 @@ mod tests {
     fn text(stats: PoolStats) -> String {
         let snapshot = Snapshot {
             pools: vec![("voyage".to_owned(), stats)],
+            fallbacks: BTreeMap::from([("voyage".to_owned(), 1)]),
             providers: Vec::new(),
         };
         Exposition::OpenMetrics.write(snapshot).unwrap()
@@ -286,6 +352,16 @@ mod tests {
         (stats.active, stats.waiting, stats.connections_opened, stats.replays) = (2, 3, 7, 1);
         stats.connections_closed.insert("expired", 4);
         stats.timeouts.insert("read", 5);
+        stats.retries.insert("429", 2);
+        (stats.hedges, stats.rate_limit_waits, stats.concurrency_limit) = (8, 9, Some(25));
+        let breakers = [
+            ("https://a", BreakerState::Closed),
+            ("https://b", BreakerState::HalfOpen),
+            ("https://c", BreakerState::Open),
+        ];
+        stats
+            .breakers
+            .extend(breakers.map(|(origin, state)| (origin.to_owned(), state)));
         stats
             .requests_by_operation_and_outcome
             .insert(("embed".into(), "2xx"), 6);
@@ -299,6 +375,14 @@ mod tests {
             "weir_pool_exhaustions_total{pool=\"voyage\"} 0",
             "weir_pool_timeouts_total{pool=\"voyage\",kind=\"read\"} 5",
             "weir_pool_retries_total{pool=\"voyage\",reason=\"replay\"} 1",
+            "weir_pool_retries_total{pool=\"voyage\",reason=\"429\"} 2",
+            "weir_pool_hedges_total{pool=\"voyage\"} 8",
+            "weir_pool_rate_limit_waits_total{pool=\"voyage\"} 9",
+            "weir_pool_concurrency_limit{pool=\"voyage\"} 25",
+            "weir_pool_fallbacks_total{pool=\"voyage\"} 1",
+            "weir_breaker_state{pool=\"voyage\",origin=\"https://a\"} 0",
+            "weir_breaker_state{pool=\"voyage\",origin=\"https://b\"} 1",
+            "weir_breaker_state{pool=\"voyage\",origin=\"https://c\"} 2",
             "weir_pool_wait_seconds_count{pool=\"voyage\"} 0",
             "weir_pool_connect_seconds_sum{pool=\"voyage\"} 0.0",
             "weir_pool_first_byte_seconds_bucket{le=\"+Inf\",pool=\"voyage\"} 0",

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use crate::proxy_error::ProxyError;
 pub(super) use proxy::{Proxy, Scheme};
-pub(super) use rules::Misnamed;
 pub(crate) use rules::{Forward, Rules};
 
 /// Which proxy a pool's connections go through: by default the one that the environment names.

@@ -8,7 +8,9 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use super::proxy::{Proxy, Scheme};
 use crate::connect::target::literal;
+use crate::error::SendError;
 use crate::origin::Origin;
+use crate::proxy_error::ProxyError;
 
 /// Which proxy is for which origin. It is decided by the origin alone, so connections of an origin are alike.
 #[derive(Debug)]
@@ -32,6 +34,17 @@ enum Named {
 pub(crate) struct Misnamed {
     pub variable: &'static str,
     pub problem: &'static str,
+}
+
+impl Misnamed {
+    /// The failure of a request to `origin`, which the variable applies to.
+    pub fn for_origin(self, origin: &Origin) -> SendError {
+        SendError::Proxy {
+            origin: origin.clone(),
+            proxy: format!("the proxy in {}", self.variable),
+            source: ProxyError::Invalid { problem: self.problem },
+        }
+    }
 }
 
 impl Default for Rules {
