@@ -240,7 +240,10 @@ impl Held {
     fn out_of_time(&self) -> Option<SendError> {
         let (at, limit) = self.total?;
         let origin = || self.origin.clone();
-        (at <= Instant::now()).then(|| SendError::TotalTimeout { origin: origin(), limit })
+        (at <= Instant::now()).then(|| SendError::TotalTimeout {
+            origin: origin(),
+            limit,
+        })
     }
 
     /// Waits for the nearer of the two deadlines.

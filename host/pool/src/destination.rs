@@ -62,7 +62,14 @@ mod tests {
     #[test]
     fn a_destination_is_the_same_the_second_time_and_never_anothers() {
         let destinations = Destinations::default();
-        let uris = ["http://a/x", "https://a/x", "http://a:81/", "http://b/", "http://A/y", "http://[::1]:80/"];
+        let uris = [
+            "http://a/x",
+            "https://a/x",
+            "http://a:81/",
+            "http://b/",
+            "http://A/y",
+            "http://[::1]:80/",
+        ];
         for _ in 0..2 {
             for uri in uris {
                 let uri: Uri = uri.parse().unwrap();

@@ -13,8 +13,8 @@ use crate::decode::Decoder;
 use crate::destination::Destinations;
 use crate::error::SendError;
 use crate::exchange::{Keeping, keeping};
-use crate::origin::Origin;
 use crate::load::headers::{quota_exhausted_for, retry_after};
+use crate::origin::Origin;
 use crate::outgoing::Outgoing;
 
 /// The headers in which a server says what becomes of the connection.
@@ -91,7 +91,10 @@ pub fn patience(names_and_values: &[(u8, &[u8])]) {
     }
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     // Whatever is said, it is a time that can be added to another one.
-    for wait in [retry_after(&headers, now), quota_exhausted_for(&headers, now)].into_iter().flatten() {
+    for wait in [retry_after(&headers, now), quota_exhausted_for(&headers, now)]
+        .into_iter()
+        .flatten()
+    {
         assert!(now.checked_add(wait).is_some(), "{wait:?}");
     }
 }
@@ -106,7 +109,11 @@ pub fn proxy(url: &str, no_proxy: &str, uri: &str) {
     };
     let rules = ProxyRules::of_environment(variable);
     let given = Proxies::through(url, no_proxy);
-    if let Ok(origin) = uri.parse::<Uri>().map_err(|_| "no URI").and_then(|uri| Origin::of(&uri)) {
+    if let Ok(origin) = uri
+        .parse::<Uri>()
+        .map_err(|_| "no URI")
+        .and_then(|uri| Origin::of(&uri))
+    {
         let found = rules.proxy_of(&origin).is_ok_and(|proxy| proxy.is_some());
         // A host of this machine is not asked of others, and what is no proxy by configuration is none by environment.
         assert!(!found || (given.is_ok() && !["localhost", "127.0.0.1", "::1"].contains(&origin.host())));

@@ -240,7 +240,13 @@ mod tests {
     use super::*;
 
     fn outgoing(request: http::request::Builder) -> Outgoing {
-        Outgoing::new(request.body(Bytes::from_static(b"{}")).unwrap(), false, true, &Destinations::default()).unwrap()
+        Outgoing::new(
+            request.body(Bytes::from_static(b"{}")).unwrap(),
+            false,
+            true,
+            &Destinations::default(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -285,7 +291,13 @@ mod tests {
         assert!(outgoing(Request::put("http://h/")).replay_safe);
         assert!(!outgoing(Request::post("http://h/")).replay_safe);
         assert!(outgoing(Request::post("http://h/").header("Idempotency-Key", "1")).replay_safe);
-        let marked = Outgoing::new(Request::post("http://h/").body(Bytes::new()).unwrap(), true, true, &Destinations::default()).unwrap();
+        let marked = Outgoing::new(
+            Request::post("http://h/").body(Bytes::new()).unwrap(),
+            true,
+            true,
+            &Destinations::default(),
+        )
+        .unwrap();
         assert!(marked.replay_safe);
     }
 }

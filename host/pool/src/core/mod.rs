@@ -414,13 +414,7 @@ impl Core {
             // A caller who has just gone away drops the lease, which gives the connection back.
             Effect::Tell(reply, outcome) => drop(reply.send(outcome)),
             Effect::Dial(control, permit, limit) => {
-                let task = task::run(
-                    Arc::downgrade(self),
-                    self.connector.clone(),
-                    limit,
-                    permit,
-                    control,
-                );
+                let task = task::run(Arc::downgrade(self), self.connector.clone(), limit, permit, control);
                 match Handle::try_current().ok().as_ref().or(self.runtime.get()) {
                     Some(runtime) => drop(runtime.spawn(task)),
                     None => drop(task),

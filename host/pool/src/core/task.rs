@@ -110,7 +110,9 @@ async fn drive_http1(core: &Weak<Core>, control: &Control, mut connection: Box<h
             }
             Event::Settled(well) => {
                 until = None;
-                let (Some(core), Some(back)) = (core.upgrade(), settling.take()) else { break };
+                let (Some(core), Some(back)) = (core.upgrade(), settling.take()) else {
+                    break;
+                };
                 if well {
                     core.released(control, Sender::Http1(back.sender), back.keep_alive, Instant::now());
                 } else {

@@ -19,9 +19,9 @@ use tower::Service;
 use super::call::{Call, Holding};
 use super::concurrency::Permit;
 use crate::config::PoolConfig;
+use crate::destination::Destinations;
 use crate::error::SendError;
 use crate::options::{Deadlines, SendOptions, Timeouts};
-use crate::destination::Destinations;
 use crate::outgoing::Outgoing;
 
 /// What the server does with one request.
