@@ -1,6 +1,7 @@
 //! Whom a connection leads to: scheme, host and port (RFC 6454).
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use http::Uri;
@@ -27,11 +28,17 @@ impl Origin {
         if authority.as_str().contains('@') {
             return Err("the URI carries a user name or password; send them in a header instead");
         }
-        if authority.host().is_empty() {
+        let host = authority.host();
+        if host.is_empty() {
             return Err("the URI names no host");
         }
+        // What is in brackets is an IPv6 address and nothing else (RFC 3986, section 3.2.2).
+        let literal = host.strip_prefix('[').map(|rest| rest.strip_suffix(']'));
+        if literal.is_some_and(|literal| literal.is_none_or(|literal| literal.parse::<Ipv6Addr>().is_err())) {
+            return Err("what the URI has in brackets is no IPv6 address");
+        }
         // `Authority::port` is none for a port that is no number of 16 bits, too.
-        let port = match authority.as_str().strip_prefix(authority.host()) {
+        let port = match authority.as_str().strip_prefix(host) {
             Some("" | ":") if secure => 443,
             Some("" | ":") => 80,
             _ => authority
@@ -41,7 +48,7 @@ impl Origin {
         };
         Ok(Self {
             secure,
-            host: authority.host().to_ascii_lowercase().into(),
+            host: host.to_ascii_lowercase().into(),
             port,
         })
     }
@@ -99,6 +106,8 @@ mod tests {
         for (uri, expected) in [
             ("/path", "absolute"),
             ("ftp://host/", "http or https"),
+            ("http://[]/", "IPv6"),
+            ("http://[v1.x]:80/", "IPv6"),
             ("http://me:pw@host/", "header"),
             ("https://host:99999/", "between 1 and 65535"),
             ("https://host:0/", "between 1 and 65535"),

@@ -55,6 +55,9 @@ static QUOTAS: [(HeaderName, HeaderName); 8] = [
     ),
 ];
 
+/// A year. No caller waits that long, and a clock can be told of it.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -62,8 +65,12 @@ static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// section 10.2.3).
 ///
 /// A date is compared with the answer's own `Date`, so that the two clocks need not agree, and with `now` where it has
-/// none. A date that has passed is no time at all.
+/// none. A date that has passed is no time at all; more than a year is a year.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    Some(said_by(headers, now)?.min(LONGEST))
+}
+
+fn said_by(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let millis = value(headers, &RETRY_AFTER_MS).and_then(|text| seconds(text).map(|number| number / 1e3));
     if let Some(wait) = millis.and_then(duration) {
         return Some(wait);
@@ -88,7 +95,7 @@ pub fn quota_exhausted_for(headers: &HeaderMap, now: SystemTime) -> Option<Durat
         let wait = until(value(headers, reset)?, now)?;
         (left <= 0.0).then_some(wait)
     });
-    named.chain(structured(headers)).max()
+    Some(named.chain(structured(headers)).max()?.min(LONGEST))
 }
 
 /// The `RateLimit` header, in the form of a dictionary (draft 07) and of a list with parameters (from draft 08 on).
@@ -197,6 +204,15 @@ mod tests {
 
     fn exhausted(pairs: &[(&'static str, &str)]) -> Option<u128> {
         quota_exhausted_for(&headers(pairs), new_year()).map(|wait| wait.as_millis())
+    }
+
+    #[test]
+    fn more_than_a_year_is_a_year_so_that_any_clock_can_be_told_of_it() {
+        let now = SystemTime::now();
+        for text in ["11111111111111110656", "99999999999"] {
+            let asked = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            assert_eq!(retry_after(&asked, now), Some(LONGEST));
+        }
     }
 
     #[test]
