@@ -52,6 +52,22 @@ async fn a_call_that_was_told_to_come_back_succeeds_when_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_would_have_to_come_back_after_its_end_is_told_what_the_provider_said() {
+    let upstream = Upstream::start().await.unwrap();
+    upstream.order(Fault::too_many_requests(50).on(Api::Voyage).always());
+    let server = Server::start(&program(&upstream, "limits.call_timeout = 20.0\n")).unwrap();
+
+    let (status, answer) = embed(&server).await;
+
+    let error = &answer["error"];
+    assert_eq!(
+        (status, &error["kind"], &error["retry_after"]),
+        (429, &json!("rate-limited"), &json!(50.0))
+    );
+    assert_eq!(upstream.requests(Api::Voyage).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_one_attempt_nothing_is_sent_again() {
     let upstream = Upstream::start().await.unwrap();
     upstream.order(Fault::status(503).on(Api::Voyage));

@@ -126,7 +126,7 @@ impl RateLayer {
         let throttle = self.throttles.of(call.origin());
         let asked = Instant::now();
         let patience = later(asked, self.throttles.config.max_wait);
-        let give_up_at = call.deadlines.total_at().map_or(patience, |total| total.min(patience));
+        let give_up_at = call.deadlines.waits_end_at().map_or(patience, |end| end.min(patience));
         match throttle.admit(&call, give_up_at).await {
             Ok(()) => {}
             Err(Held::Closing) => return Err(call.closed_error()),
