@@ -45,6 +45,11 @@ impl Server {
 
     /// Posts JSON; the status and the JSON that came back.
     pub async fn post(&self, path: &str, body: Value) -> anyhow::Result<(u16, Value)> {
+        json(&self.post_raw(path, body).await?)
+    }
+
+    /// Posts JSON; the whole answer.
+    pub async fn post_raw(&self, path: &str, body: Value) -> anyhow::Result<http::Response<Bytes>> {
         let request = http::Request::post(format!("{}{path}", self.url()))
             .header("content-type", "application/json")
             .body(Bytes::from(body.to_string()))?;
@@ -53,23 +58,35 @@ impl Server {
 
     /// Gets JSON; the status and the JSON that came back.
     pub async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
+        json(&self.get_raw(path).await?)
+    }
+
+    /// Gets a text, whatever its status.
+    pub async fn text(&self, path: &str) -> anyhow::Result<String> {
+        Ok(String::from_utf8(self.get_raw(path).await?.into_body().into())?)
+    }
+
+    async fn get_raw(&self, path: &str) -> anyhow::Result<http::Response<Bytes>> {
         self.send(http::Request::get(format!("{}{path}", self.url())).body(Bytes::new())?)
             .await
     }
 
-    async fn send(&self, request: http::Request<Bytes>) -> anyhow::Result<(u16, Value)> {
+    async fn send(&self, request: http::Request<Bytes>) -> anyhow::Result<http::Response<Bytes>> {
         let answer = self.client.send(request, SendOptions::default()).await?;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await?.to_bytes();
-        let json =
-            serde_json::from_slice(&body).with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&body)))?;
-        Ok((status, json))
+        let (head, body) = answer.into_parts();
+        Ok(http::Response::from_parts(head, body.collect().await?.to_bytes()))
     }
 
     /// Its process, for signals.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
+}
+
+fn json(answer: &http::Response<Bytes>) -> anyhow::Result<(u16, Value)> {
+    let body = answer.body();
+    let json = serde_json::from_slice(body).with_context(|| format!("no JSON: {}", String::from_utf8_lossy(body)))?;
+    Ok((answer.status().as_u16(), json))
 }
 
 impl Drop for Server {

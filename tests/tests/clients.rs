@@ -78,10 +78,11 @@ async fn openais_client_gets_through_weir_what_it_gets_from_the_provider() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openais_client_raises_the_class_of_each_error() {
     let upstream = Upstream::start().await.unwrap();
-    let config = every_provider(&upstream, "") + "\n[server]\napi_keys = [{ env = \"WEIR_API_KEY\" }]\n";
+    let config = every_provider(&upstream, "resilience.max_attempts = 1\n")
+        + "\n[server]\napi_keys = [{ env = \"WEIR_API_KEY\" }]\n";
     let (_program, server) = serve(&config, &[("WEIR_API_KEY", "a-key-of-our-own")]);
     upstream.order(Fault::status(401).on(Api::OpenAi));
-    upstream.order(Fault::too_many_requests(7).on(Api::OpenAi));
+    upstream.order(Fault::too_many_requests(1).on(Api::OpenAi));
     upstream.order(Fault::status(503).on(Api::OpenAi));
 
     let known = "openai/text-embedding-3-small";
@@ -112,7 +113,7 @@ async fn openais_client_raises_the_class_of_each_error() {
         summaries,
         expected.map(|(class, status, code)| (class.into(), status.into(), code.into()))
     );
-    assert_eq!(failures[1]["retry_after"], "7");
+    assert_eq!(failures[1]["retry_after"], "1");
     assert!(
         failures.iter().all(|failure| failure["has_request_id"] == true),
         "{seen:#}"

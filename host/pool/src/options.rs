@@ -16,6 +16,10 @@ pub struct SendOptions {
     pub replay_safe: bool,
     /// Deadlines that differ from the pool's, within what it allows ([`PoolConfig::caller_timeouts`]).
     pub timeouts: Timeouts,
+    /// How long after the call of `send` load control may still let the request wait, for another attempt or for its
+    /// turn; instead of waiting longer it returns what it has. Nothing under way is cut off by it. For callers whose own
+    /// time is limited and who would rather have the last answer than none.
+    pub patience: Option<Duration>,
     /// How many tokens the request will cost, as far as that can be told beforehand; it counts towards
     /// [`crate::RateConfig::tokens_per_minute`].
     pub tokens: u32,
@@ -60,6 +64,7 @@ pub(crate) struct Deadlines {
     pub read: Duration,
     pub total: Option<Duration>,
     total_at: Option<Instant>,
+    patience_at: Option<Instant>,
 }
 
 impl Deadlines {
@@ -82,6 +87,7 @@ impl Deadlines {
             read: least(asked.read, granted.read, config.read_timeout),
             total,
             total_at: total.map(|total| later(started, total)),
+            patience_at: options.patience.map(|patience| later(started, patience)),
         }
     }
 
@@ -98,6 +104,15 @@ impl Deadlines {
     /// When the caller stops waiting altogether.
     pub fn total_at(&self) -> Option<Instant> {
         self.total_at
+    }
+
+    /// When load control has to be done with waiting.
+    pub fn waits_end_at(&self) -> Option<Instant> {
+        let both = self
+            .total_at
+            .zip(self.patience_at)
+            .map(|(total, patience)| total.min(patience));
+        both.or(self.total_at).or(self.patience_at)
     }
 }
 
@@ -186,5 +201,24 @@ mod tests {
         let again = first.restarted(first.started + Duration::from_secs(9));
         assert_eq!(again.pool_at(), first.pool_at() + Duration::from_secs(9));
         assert_eq!(again.total_at(), first.total_at());
+    }
+
+    #[test]
+    fn load_control_waits_as_long_as_the_caller_has_patience_within_the_total() {
+        let waits = |patience, total| {
+            let options = SendOptions {
+                patience,
+                timeouts: Timeouts {
+                    total,
+                    ..Timeouts::default()
+                },
+                ..SendOptions::default()
+            };
+            let deadlines = Deadlines::new(&PoolConfig::default(), &options, Instant::now());
+            deadlines.waits_end_at().map(|at| at - deadlines.started)
+        };
+        assert_eq!(waits(None, None), None);
+        assert_eq!(waits(SECOND, None), SECOND);
+        assert_eq!((waits(SECOND, HOUR), waits(HOUR, SECOND)), (SECOND, SECOND));
     }
 }

@@ -89,7 +89,7 @@ impl Call {
 
     /// Whether the request has to be over by `at`.
     pub fn is_over_at(&self, at: Instant) -> bool {
-        self.deadlines.total_at().is_some_and(|total| total <= at)
+        self.deadlines.waits_end_at().is_some_and(|end| end <= at)
     }
 
     /// The attempt has a connection; what happens now is the server's doing.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
@@ -33,6 +34,8 @@ pub(crate) struct Grants {
 #[derive(Debug)]
 pub(crate) struct CallContext {
     pub(crate) operation: &'static str,
+    /// When the call is ended.
+    pub(crate) deadline: Instant,
     /// One permit an HTTP request of the call.
     pub(crate) requests: Arc<Semaphore>,
     /// Whether a denial was logged already: a guest that asks again and again fills no log.
@@ -40,9 +43,10 @@ pub(crate) struct CallContext {
 }
 
 impl CallContext {
-    pub(crate) fn new(operation: &'static str, max_concurrent_requests: usize) -> Self {
+    pub(crate) fn new(operation: &'static str, deadline: Instant, max_concurrent_requests: usize) -> Self {
         CallContext {
             operation,
+            deadline,
             requests: Arc::new(Semaphore::new(max_concurrent_requests)),
             told_denial: AtomicBool::new(false),
         }

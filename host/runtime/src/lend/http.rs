@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use weir_pool::{Pool, ResponseBody, SendOptions, Timeouts};
 
 use crate::bindings::v0_1_0::pooled_http::{self, Request, Response};
@@ -116,6 +117,9 @@ impl LentHttp {
             operation: Some(operation.into()),
             replay_safe: request.replay_safe,
             timeouts: wishes(request.timeouts.as_ref()),
+            // A provider that asks to come back after the call's end is answered for now: what it said is worth more to
+            // the caller than the call's own time-out.
+            patience: Some(call.deadline.saturating_duration_since(Instant::now())),
             tokens: estimated_tokens(request.body.as_deref()),
         }
     }

@@ -83,7 +83,7 @@ impl Inner {
             deadline,
             metered(self.limits.cpu_time, async {
                 let mut lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
-                let context = CallContext::new(operation, self.limits.max_concurrent_requests);
+                let context = CallContext::new(operation, deadline, self.limits.max_concurrent_requests);
                 lease.instance.store.data_mut().begin_call(Arc::new(context));
                 let Instance { store, exports } = &mut lease.instance;
                 let answer = store

@@ -18,7 +18,7 @@ pub enum Target {
         /// The pool.
         pool: Pool,
         /// The request, with an absolute URI.
-        request: Request<Bytes>,
+        request: Box<Request<Bytes>>,
     },
     /// An operation, through the component that offers it.
     Operation {
@@ -38,7 +38,7 @@ impl Target {
     /// Where the request itself is wrong, so that it would fail however often it is made.
     pub async fn request(&self) -> anyhow::Result<Outcome> {
         match self {
-            Target::Url { pool, request } => match fetch(pool, request.clone()).await {
+            Target::Url { pool, request } => match fetch(pool, Request::clone(request)).await {
                 Ok(status) if status.is_client_error() || status.is_server_error() => Ok(Outcome::Failed {
                     kind: format!("status-{}", status.as_u16()),
                     message: format!("the server answered {status}"),

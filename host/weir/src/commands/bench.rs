@@ -136,7 +136,14 @@ async fn target(args: Args, context: &Context) -> anyhow::Result<(Target, String
     let pools = host::pools(&config.config)?;
     context.owns(&pools);
     let pool = pools.pool("bench", config.config.http_pool.settings()?)?;
-    Ok((Target::Url { pool, request }, without_query(url), pools))
+    Ok((
+        Target::Url {
+            pool,
+            request: Box::new(request),
+        },
+        without_query(url),
+        pools,
+    ))
 }
 
 /// What `--url` says. An error does not repeat it: it may hold a password.

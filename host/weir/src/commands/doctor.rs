@@ -1,21 +1,23 @@
 //! `weir doctor`: is everything there that the configuration needs?
 
-use std::net::SocketAddr;
+use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
+use http::{Request, StatusCode};
 use serde::Serialize;
 use serde_json::json;
-use tokio::net::TcpStream;
+use weir_pool::{Pool, SendError, SendOptions, Timeouts};
 use weir_runtime::{Origin, Provider};
 
 use crate::cli::{Context, Failed, Misconfigured};
-use crate::config::{EffectiveConfig, Environment};
+use crate::config::EffectiveConfig;
 use crate::host::Host;
 
-/// How long a server may take to accept a connection before it counts as out of reach.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server may take to answer, all attempts together, before it counts as out of reach.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How one check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -103,7 +105,6 @@ async fn examine(context: &Context) -> Vec<Check> {
     ];
     checks.extend(secrets(&config));
     checks.extend(machine(&config));
-    checks.extend(proxy(context.environment()));
     let host = match context.open(config).await {
         Ok(host) => host,
         Err(error) => {
@@ -114,7 +115,8 @@ async fn examine(context: &Context) -> Vec<Check> {
     checks.push(Check::new(Outcome::Pass, "TLS", "root certificates are there"));
     checks.extend(components(&host).await);
     let providers = host.loaded();
-    checks.extend(join_all(providers.iter().map(upstream)).await.into_iter().flatten());
+    let reached = providers.iter().map(|provider| upstream(&host, provider));
+    checks.extend(join_all(reached).await.into_iter().flatten());
     checks
 }
 
@@ -205,43 +207,73 @@ async fn components(host: &Host) -> Vec<Check> {
         .collect()
 }
 
-/// Whether each server that a provider talks to accepts connections. Nothing is sent.
-async fn upstream(provider: &Provider) -> Vec<Check> {
+/// Whether each server that a provider talks to answers, asked for nothing (`HEAD /`, without a key) through the
+/// provider's own pool: with its proxy, its certificates and its address filter.
+async fn upstream(host: &Host, provider: &Provider) -> Vec<Check> {
+    let Some(pool) = provider.pool() else {
+        return Vec::new();
+    };
     join_all(provider.origins().iter().map(async |origin| {
         let subject = format!("upstream {} {origin}", provider.name());
-        match connect(origin).await {
-            Ok(address) => Check::new(Outcome::Pass, subject, format!("accepts connections at {address}")),
-            Err(reason) => {
+        let through = match proxy(host, provider.name(), origin) {
+            Some(proxy) => format!(" through the proxy {proxy}"),
+            None => String::new(),
+        };
+        match reach(pool, origin).await {
+            Ok(status) if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                let message = format!("not reached{through}: it asks for a user name and a password");
+                Check::new(Outcome::Warn, subject, message)
+            }
+            Ok(status) => Check::new(
+                Outcome::Pass,
+                subject,
+                format!("answers{through} (HTTP {})", status.as_u16()),
+            ),
+            Err(error) => {
                 let advice = "check that it runs, and that this machine may reach it";
-                Check::new(Outcome::Warn, subject, format!("{reason}; {advice}"))
+                Check::new(Outcome::Warn, subject, format!("{}{through}; {advice}", told(&error)))
             }
         }
     }))
     .await
 }
 
-async fn connect(origin: &Origin) -> Result<SocketAddr, String> {
-    let host = origin.host().trim_start_matches('[').trim_end_matches(']');
-    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, origin.port()))).await {
-        Ok(Ok(stream)) => stream.peer_addr().map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())),
-    }
+/// Where the proxy is that a provider's requests to `origin` go through. One that cannot be understood is told by the
+/// request.
+fn proxy(host: &Host, provider: &str, origin: &Origin) -> Option<String> {
+    let proxies = host.config().providers.get(provider)?.http_pool.proxies().ok()?;
+    let uri = format!("{origin}/").parse().ok()?;
+    host.runtime().pools().proxy_for(&proxies, &uri).ok()?
 }
 
-/// Proxies that other programs would go through, and the pools don't.
-fn proxy(environment: &Environment) -> Option<Check> {
-    let variables = [
-        "HTTPS_PROXY",
-        "https_proxy",
-        "HTTP_PROXY",
-        "http_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ];
-    let (name, _) = environment.first(&variables)?;
-    let message = format!("{name} is set, and not used: requests go straight to the providers");
-    Some(Check::new(Outcome::Warn, "proxy", message))
+async fn reach(pool: &Pool, origin: &Origin) -> Result<StatusCode, SendError> {
+    let request = Request::head(format!("{origin}/"))
+        .body(Bytes::new())
+        .map_err(|error| SendError::InvalidRequest {
+            reason: error.to_string(),
+        })?;
+    let options = SendOptions {
+        timeouts: Timeouts {
+            total: Some(ANSWER_TIMEOUT),
+            ..Timeouts::default()
+        },
+        ..SendOptions::default()
+    };
+    Ok(pool.send(request, options).await?.status())
+}
+
+/// The error with its causes, each said once.
+fn told(error: &SendError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
 }
 
 /// The limits of this machine that a busy host meets first.
@@ -254,13 +286,20 @@ fn machine(config: &EffectiveConfig) -> Option<Check> {
         .values()
         .map(|provider| provider.http_pool.max_connections.get() as u64)
         .sum();
-    let message = format!("{files} open files for at most {connections} pooled connections");
-    // Half of them is left to components, files and the server's own callers.
-    Some(if connections > files / 2 {
-        let advice = "raise it with `ulimit -n`, or lower `http_pool.max_connections`";
-        Check::new(Outcome::Warn, "machine", format!("{message}; {advice}"))
+    // The other half is left to components, files and the server's own callers.
+    let half = files / 2;
+    let most = config.config.max_sockets.map_or(half, |most| most.get() as u64);
+    let message = format!("{files} open files, at most {most} of them for the {connections} connections of the pools");
+    let advice = if most > half {
+        Some("raise it with `ulimit -n`, or lower `max_sockets`: files and callers need some as well")
+    } else if connections > most {
+        Some("pools may wait for one another; raise it with `ulimit -n`, or lower `http_pool.max_connections`")
     } else {
-        Check::new(Outcome::Pass, "machine", message)
+        None
+    };
+    Some(match advice {
+        Some(advice) => Check::new(Outcome::Warn, "machine", format!("{message}; {advice}")),
+        None => Check::new(Outcome::Pass, "machine", message),
     })
 }
 
@@ -277,6 +316,9 @@ fn open_files(limits: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use weir_pool::{PoolManager, PoolSettings};
+
     use super::*;
 
     #[test]
@@ -317,8 +359,22 @@ mod tests {
     async fn a_closed_port_is_out_of_reach() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin: Origin = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        assert!(connect(&origin).await.is_ok());
-        drop(listener);
-        assert!(connect(&origin).await.is_err());
+        let pools = PoolManager::new().unwrap();
+        let pool = pools.pool("p", PoolSettings::default()).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n")
+                .await
+                .unwrap();
+        });
+        assert_eq!(reach(&pool, &origin).await.unwrap(), StatusCode::NOT_FOUND);
+        let error = told(&reach(&pool, &origin).await.unwrap_err());
+        assert!(
+            error.starts_with(&format!("could not connect to {origin}: ")),
+            "{error}"
+        );
     }
 }

@@ -421,6 +421,120 @@ fn an_operation_that_does_not_exist_is_refused() {
 }
 
 #[test]
+fn a_password_in_a_proxys_url_is_never_shown() {
+    let text = "[http_pool]\nproxy = \"http://ada:s3cret@proxy.example:3128\"\nno_proxy = [\".corp\", \"10.0.0.0/8\"]\n\
+                [providers.voyage]\n";
+    let environment = [("WEIR_PROVIDERS__VOYAGE__HTTP_POOL__PROXY", "socks5h://bob:hush@b:1080")];
+    let config = configured(text, &sources(&environment)).unwrap();
+    let shown = super::super::show::render(&config);
+    assert!(
+        shown.contains("proxy = \"http://(masked)@proxy.example:3128\"  # weir.toml:2\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("proxy = \"socks5h://(masked)@b:1080\""), "{shown}");
+    let pool = &config.config.providers["voyage"].http_pool;
+    let described = format!("{shown} {:?} {}", config.config, serde_json::to_string(pool).unwrap());
+    for secret in ["s3cret", "ada:", "hush", "bob"] {
+        assert!(!described.contains(secret), "{secret} is shown: {described}");
+    }
+}
+
+#[test]
+fn a_wrong_proxy_is_refused_and_not_repeated() {
+    for wrong in [
+        "proxy = \"ftp://ada:s3cret@proxy\"",
+        "proxy = \"ada:s3cret@proxy:3128\"",
+        "proxy = [\"http://ada:s3cret@proxy\"]",
+        "proxxy = \"http://ada:s3cret@proxy\"",
+        "porxi = \"http://ada:s3cret@there\"",
+        "proxy = \"http://ada:s3cret@proxy",
+    ] {
+        let error = error(&format!("[http_pool]\n{wrong}"));
+        assert!(!error.contains("s3cret"), "{error}");
+        assert!(error.contains("weir.toml:2:"), "{error}");
+    }
+    let error = error_in("", &[("WEIR_HTTP_POOL__PROXY", "nonee")]);
+    assert_eq!(
+        error,
+        "environment variable WEIR_HTTP_POOL__PROXY: http_pool.proxy: expected \"environment\", \"none\" or the URL of a \
+         proxy, like \"http://proxy.example:3128\", with http, https, socks5 or socks5h, found a text"
+    );
+}
+
+#[test]
+fn what_a_pool_needs_together_is_given_together() {
+    assert!(
+        error("[http_pool]\nclient_cert = \"c.pem\"")
+            .contains("http_pool.client_cert: a certificate needs its private key")
+    );
+    assert!(
+        error("[providers.voyage.http_pool]\nclient_key = \"k.pem\"").contains("needs its certificate, `client_cert`")
+    );
+    assert!(error("[http_pool]\nno_proxy = [\"a\"]").contains("set the variable NO_PROXY"));
+}
+
+#[test]
+fn a_provider_is_resilient_unless_it_is_told_otherwise() {
+    let text = "[providers.voyage.resilience]\nmax_attempts = 1\nrequests_per_minute = 60\nbreaker = false\n\
+                [providers.cohere]\n";
+    let config = configured(
+        text,
+        &sources(&[("WEIR_PROVIDERS__VOYAGE__RESILIENCE__HEDGE_DELAY", "1.5")]),
+    )
+    .unwrap();
+    let load = |name: &str| config.config.providers[name].pool_settings().unwrap().config.load;
+    let voyage = load("voyage");
+    assert!(voyage.retry.is_none() && voyage.breaker.is_none() && voyage.adaptive_concurrency.is_some());
+    assert_eq!(voyage.rate.unwrap().requests_per_minute.unwrap().get(), 60);
+    assert_eq!(voyage.hedge.unwrap().after.as_millis(), 1_500);
+    assert_eq!(load("cohere").retry.unwrap().max_tries.get(), 4);
+    assert_eq!(
+        origin(&config, &["providers", "cohere", "resilience", "max_attempts"]),
+        "default"
+    );
+
+    let error = error("[providers.voyage.resilience]\nmax_attemps = 2");
+    assert!(error.contains("did you mean `max_attempts`?"), "{error}");
+    let error = error_in("[providers.voyage.resilience]\nmax_attempts = 0", &[]);
+    assert!(
+        error.contains("expected a whole number above 0, found the number 0"),
+        "{error}"
+    );
+    let error = error_in("[providers.voyage.resilience]\nhealth_probe = \"/up\"", &[]);
+    assert!(error.contains("a path needs a `base_url`"), "{error}");
+    assert!(
+        configured(
+            "[providers.qdrant.resilience]\nhealth_probe = \"/healthz\"",
+            &sources(&[])
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn the_operators_own_deadlines_and_identity_reach_the_pool() {
+    let text = "max_sockets = 40\n[http_pool]\nhttp2_prior_knowledge = true\ndecompress = false\n\
+                max_concurrent_requests = 7\nca_file = \"nowhere.pem\"\n[providers.voyage.operations.embed]\n\
+                read_timeout = 9\n[providers.cohere.http_pool]\nproxy = \"none\"\n";
+    let mut config = configured(text, &sources(&[("WEIR_MAX_SOCKETS", "50")]))
+        .unwrap()
+        .config;
+    assert_eq!(config.max_sockets.unwrap().get(), 50);
+    let voyage = config.providers.get_mut("voyage").unwrap();
+    let error = voyage.pool_settings().unwrap_err().to_string();
+    assert!(error.contains("nowhere.pem"), "{error}");
+    voyage.http_pool.ca_file = None;
+    let pool = voyage.pool_settings().unwrap().config;
+    assert!(pool.http2_prior_knowledge && !pool.decompress);
+    assert_eq!(pool.max_concurrent_requests.unwrap().get(), 7);
+    assert_eq!(pool.operations["embed"].read.unwrap().as_secs(), 9);
+    assert_eq!(
+        config.providers["cohere"].http_pool.proxies().unwrap(),
+        weir_pool::Proxies::none()
+    );
+}
+
+#[test]
 fn the_effective_settings_show_origins_and_no_secret() {
     let text = "[http_pool]\nmax_connections = 20\n[providers.voyage.config]\nbase_url = \"https://${NAME}.example.com\"\n\
                 api_token = \"t-1\"\n";
@@ -462,6 +576,7 @@ fn the_schema_describes_every_table() {
             "data_dir",
             "http_pool",
             "index",
+            "max_sockets",
             "providers",
             "routes",
             "server"

@@ -55,6 +55,10 @@ impl Default for RateConfig {
     }
 }
 
+/// A turn that comes sooner was not waited for: what waits sleeps, and a sleep takes no less (tokio's timer counts
+/// milliseconds).
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
 /// The throttles of one pool.
 #[derive(Debug)]
 pub(crate) struct Throttles {
@@ -122,7 +126,7 @@ impl RateLayer {
         let throttle = self.throttles.of(call.origin());
         let asked = Instant::now();
         let patience = later(asked, self.throttles.config.max_wait);
-        let give_up_at = call.deadlines.total_at().map_or(patience, |total| total.min(patience));
+        let give_up_at = call.deadlines.waits_end_at().map_or(patience, |end| end.min(patience));
         match throttle.admit(&call, give_up_at).await {
             Ok(()) => {}
             Err(Held::Closing) => return Err(call.closed_error()),
@@ -135,7 +139,7 @@ impl RateLayer {
             }
         }
         let now = Instant::now();
-        if now > asked {
+        if now.saturating_duration_since(asked) >= SHORTEST_WAIT {
             self.numbers.rate_limit_waited();
             tracing::debug!(origin = %call.origin(), waited = ?now - asked, "the request was held to its rate");
             // The wait for a connection begins now.

@@ -38,7 +38,7 @@ const DRAINED: (usize, Duration) = (256 * 1024, Duration::from_millis(50));
 /// After 408, 429, 500, 502, 503 and 504, a failure to connect, and a connection that was lost. A request that must not
 /// reach the server twice is sent again only after 429 and after errors which prove that it was not processed. The wait
 /// is random between nothing and an exponentially growing limit ("full jitter"), and never goes past the request's
-/// total deadline. The last answer or error is the caller's.
+/// total deadline or the caller's patience ([`crate::SendOptions::patience`]). The last answer or error is the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryConfig {
     /// Most times a request is sent, the first included. The default is 5.
