@@ -71,6 +71,8 @@ fn connect_request(
 fn check(status: StatusCode, authorization: Option<&HeaderValue>) -> Result<(), ProxyError> {
     match status {
         _ if status.is_success() => Ok(()),
+        // tinyproxy has it so, though 401 is an origin's word (RFC 9110, section 15.5.2).
+        StatusCode::UNAUTHORIZED if authorization.is_some() => Err(ProxyError::AuthenticationFailed),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED if authorization.is_some() => Err(ProxyError::AuthenticationFailed),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(ProxyError::AuthenticationRequired),
         _ => Err(ProxyError::Refused {

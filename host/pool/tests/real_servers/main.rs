@@ -11,6 +11,7 @@ mod nginx;
 mod proxies;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod through_proxies;
 
 use std::num::NonZeroUsize;
 
