@@ -11,7 +11,7 @@
 //! | `remedy` | what can be done about a call that failed |
 //! | [`operations`] | a provider's operations as JSON |
 //! | [`server`] | the HTTP API |
-//! | [`bench`] | a load, and what it came to |
+//! | [`mod@bench`] | a load, and what it came to |
 //! | [`index`], [`search`] | a tree of files as vectors, and questions to it |
 
 #![forbid(unsafe_code)]
