@@ -62,7 +62,7 @@ pub struct Args {
     /// Requests at once.
     #[arg(long, short = 'c', value_name = "N", default_value = "10")]
     in_flight: NonZeroUsize,
-    /// A setting of the pool, over those of `http_pool` and the provider's own: `max_connections=4`; may be given several times.
+    /// A setting of the pool, over `http_pool` and the provider's own: `max_connections=4`; may be given several times.
     #[arg(long = "pool", value_name = "SETTING=VALUE", value_parser = setting)]
     pool: Vec<(String, String)>,
 }
