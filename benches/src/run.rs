@@ -21,10 +21,10 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of load before anything is measured.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.5)]
     warm_up: f64,
     /// Seconds measured.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.5)]
     seconds: f64,
     /// Only the scenarios whose name contains this.
     #[arg(long, default_value = "")]

@@ -35,7 +35,6 @@
 //!
 //! - **A cap that holds.** `max_connections` counts every socket from before its dial until it is closed, whoever went
 //!   away meanwhile. An idle connection is used before another is dialled, and no more dials are made than callers wait.
-//!   One exception lasts for less than a dial: two addresses of a host may be raced under one permit.
 //! - **Fairness.** Callers are served in the order of their arrival, also across origins: at the cap, the least
 //!   recently used idle connection makes room for another origin. A line longer than `max_waiters` is refused at once.
 //! - **No dead connections.** The end of an idle connection is seen when it happens. If a reused connection dies as a

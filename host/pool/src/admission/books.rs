@@ -64,7 +64,9 @@ impl Admission {
     }
 
     pub(super) fn below_the_cap(&self) -> usize {
-        self.limits.max_connections.saturating_sub(self.sockets.len())
+        self.limits
+            .max_connections
+            .saturating_sub(self.sockets.len() + self.spares)
     }
 
     /// A connection of this origin that serves `need`, closing those whose time is over on the way.

@@ -122,6 +122,8 @@ pub(crate) struct Admission {
     allowance: Arc<Allowance>,
     /// Whether a dial was held back by the allowance alone.
     starving: bool,
+    /// Second sockets of dials that race two addresses.
+    spares: usize,
     open: bool,
     clock: Moment,
     sockets: HashMap<ConnectionId, Socket>,
@@ -142,6 +144,7 @@ impl Admission {
             limits,
             allowance,
             starving: false,
+            spares: 0,
             open: true,
             clock: 0,
             sockets: HashMap::new(),
@@ -163,10 +166,10 @@ impl Admission {
     pub fn counts(&self) -> Counts {
         let (sockets, idle) = (self.sockets.len(), self.idle.len());
         Counts {
-            sockets,
+            sockets: sockets + self.spares,
             active: sockets - idle - self.dialling - self.closing,
             idle,
-            connecting: self.dialling,
+            connecting: self.dialling + self.spares,
             closing: self.closing,
             waiting: self.waiters.len(),
         }
@@ -193,6 +196,19 @@ impl Admission {
         };
         self.close(*id, CloseReason::MadeRoom);
         true
+    }
+
+    /// Takes a permit for the second socket of a dial, unless somebody waits who needs it.
+    pub fn take_spare(&mut self) -> bool {
+        let spare = self.open && self.first_uncovered().is_none() && self.below_the_cap() > 0 && self.allowance.take();
+        self.spares += usize::from(spare);
+        spare
+    }
+
+    /// The second socket of a dial is gone. Its place in the allowance has been given back.
+    pub fn give_back_spare(&mut self, now: Instant) {
+        self.spares -= 1;
+        self.settle(None, now);
     }
 
     /// The present point in the order of events, for [`Need::OpenedAfter`].

@@ -110,7 +110,7 @@ impl Admission {
     }
 
     /// The longest-waiting caller without a dial that is expected to serve them, and whom they wait for.
-    fn first_uncovered(&self) -> Option<(WaiterId, &Origin)> {
+    pub(super) fn first_uncovered(&self) -> Option<(WaiterId, &Origin)> {
         let first = |(origin, queue): (_, &Queue)| Some((queue.first_uncovered()?, origin));
         self.queues.iter().filter_map(first).min_by_key(|found| found.0)
     }

@@ -13,6 +13,7 @@ mod tls;
 mod trust;
 mod tunnel;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,12 @@ pub(crate) use system::SystemResolver;
 pub(crate) use tls::{SharedTls, Tls, platform_roots};
 pub use trust::{Certificates, ClientCertificate, Roots, TlsSettings};
 
+/// Permits for a second socket while two addresses are raced.
+pub(crate) trait Spares: Send + Sync {
+    /// The right to one more socket for as long as what is returned lives, if nobody else needs it.
+    fn spare(&self) -> Option<Box<dyn Any + Send>>;
+}
+
 /// How a pool connects.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
@@ -57,6 +64,7 @@ impl Connector {
         limit: Duration,
         meter: Arc<Meter>,
         permit: P,
+        spares: &dyn Spares,
     ) -> Result<Dialled<P>, SendError> {
         let deadline = later(Instant::now(), limit);
         let late = |stage| SendError::ConnectTimeout {
@@ -65,10 +73,13 @@ impl Connector {
             stage,
         };
 
-        let socket = self.reach(origin, deadline).await.map_err(|error| match error {
-            NoWay::Late(stage) => late(stage),
-            NoWay::Failed(error) => error,
-        })?;
+        let socket = self
+            .reach(origin, deadline, spares)
+            .await
+            .map_err(|error| match error {
+                NoWay::Late(stage) => late(stage),
+                NoWay::Failed(error) => error,
+            })?;
         let wire = Wire::new(socket, meter, permit);
         timeout_at(deadline, self.agree(origin, wire))
             .await

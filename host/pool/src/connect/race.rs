@@ -1,8 +1,8 @@
 //! Several addresses of one host, tried as RFC 8305 ("Happy Eyeballs") has it.
 //!
-//! The families take turns, and an attempt that has not ended after a quarter of a second gets company. Never more than
-//! two attempts are under way, and the one that loses is closed the moment the other wins: a dial has one permit, so
-//! the second socket is the only one a pool ever has beyond its permits, and it lasts no longer than the race.
+//! The families take turns, and an attempt that has not ended after a quarter of a second gets company, if the pool has a
+//! permit to spare for a second socket. Never more than two attempts are under way, and the one that loses is closed the
+//! moment the other wins.
 
 use std::future::Future;
 use std::io;
@@ -45,9 +45,12 @@ pub(super) fn interleaved(addresses: &[IpAddr]) -> Vec<IpAddr> {
 /// The next attempt begins when the last one fails or has been alone for [`ATTEMPT_DELAY`]. Where more addresses wait
 /// than may be tried at once, each attempt ends after its share of the time that is left, so that those that never
 /// answer do not use up the time of those behind them.
-pub(super) async fn race<S, F>(
+///
+/// The dial's own permit is for the only attempt under way; `spare` gives one for a second, held while that lasts.
+pub(super) async fn race<S, F, P>(
     addresses: &[SocketAddr],
     deadline: Instant,
+    spare: impl Fn() -> Option<P>,
     connect: impl Fn(SocketAddr) -> F,
 ) -> Result<S, Unreached>
 where
@@ -57,14 +60,31 @@ where
     let mut attempts = FuturesUnordered::new();
     let mut failure = Unreached::Late;
     let mut next_at = Instant::now();
+    let mut alone_until = next_at;
     loop {
         let now = Instant::now();
         let may_start = attempts.len() < ABREAST && waiting.len() > 0;
         // A timer would round up to the next millisecond.
         if may_start && next_at <= now {
+            let permit = if attempts.is_empty() { None } else { spare() };
+            if !attempts.is_empty() && permit.is_none() {
+                if alone_until <= now {
+                    // It has had its share of the time: the next one has its permit.
+                    attempts.clear();
+                    failure = Unreached::Late;
+                } else {
+                    next_at = alone_until.min(now + ATTEMPT_DELAY);
+                }
+                continue;
+            }
+            let others = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+            alone_until = now + deadline.saturating_duration_since(now) / others;
             let rounds = u32::try_from(waiting.len().div_ceil(ABREAST)).unwrap_or(u32::MAX);
             let until = now + deadline.saturating_duration_since(now) / rounds;
-            attempts.extend(waiting.next().map(|address| timeout_at(until, connect(address))));
+            attempts.extend(waiting.next().map(|address| {
+                let attempt = timeout_at(until, connect(address));
+                async move { (attempt.await, permit) }
+            }));
             next_at = now + ATTEMPT_DELAY;
             continue;
         }
@@ -72,9 +92,14 @@ where
             biased;
             ended = attempts.next() => {
                 failure = match ended {
-                    Some(Ok(Ok(socket))) => return Ok(socket),
-                    Some(Ok(Err(error))) => Unreached::Refused(error),
-                    Some(Err(_)) => Unreached::Late,
+                    Some((Ok(Ok(socket)), permit)) => {
+                        attempts.clear();
+                        // Of two permits, one is left for one socket.
+                        drop(permit);
+                        return Ok(socket);
+                    }
+                    Some((Ok(Err(error)), _)) => Unreached::Refused(error),
+                    Some((Err(_), _)) => Unreached::Late,
                     None => return Err(failure),
                 };
                 next_at = Instant::now();
@@ -121,35 +146,44 @@ mod tests {
     }
 
     async fn run(limit: u64, script: &[Does]) -> (Result<usize, Unreached>, Vec<(usize, u64)>, u64) {
+        run_with(true, limit, script).await
+    }
+
+    async fn run_with(spare: bool, limit: u64, script: &[Does]) -> (Result<usize, Unreached>, Vec<(usize, u64)>, u64) {
         let began = Instant::now();
         let millis = |at: Instant| u64::try_from(at.saturating_duration_since(began).as_millis()).unwrap();
         let addresses: Vec<_> = (0..script.len())
             .map(|number| SocketAddr::from(([192, 0, 2, 1], u16::try_from(number).unwrap())))
             .collect();
         let (seen, open) = (Seen::default(), Rc::new(Cell::new(0)));
-        let outcome = race(&addresses, began + Duration::from_millis(limit), |address| {
-            let number = usize::from(address.port());
-            seen.dialled.borrow_mut().push((number, millis(Instant::now())));
-            open.set(open.get() + 1);
-            seen.most.set(seen.most.get().max(open.get()));
-            let (socket, does) = (Socket(number, open.clone()), script[number]);
-            async move {
-                match does {
-                    Accepts(after) => {
-                        sleep(Duration::from_millis(after)).await;
-                        Ok(socket)
+        let outcome = race(
+            &addresses,
+            began + Duration::from_millis(limit),
+            || spare.then_some(()),
+            |address| {
+                let number = usize::from(address.port());
+                seen.dialled.borrow_mut().push((number, millis(Instant::now())));
+                open.set(open.get() + 1);
+                seen.most.set(seen.most.get().max(open.get()));
+                let (socket, does) = (Socket(number, open.clone()), script[number]);
+                async move {
+                    match does {
+                        Accepts(after) => {
+                            sleep(Duration::from_millis(after)).await;
+                            Ok(socket)
+                        }
+                        Refuses(after) => {
+                            sleep(Duration::from_millis(after)).await;
+                            drop(socket);
+                            Err(io::ErrorKind::ConnectionRefused.into())
+                        }
+                        Nothing => pending().await,
                     }
-                    Refuses(after) => {
-                        sleep(Duration::from_millis(after)).await;
-                        drop(socket);
-                        Err(io::ErrorKind::ConnectionRefused.into())
-                    }
-                    Nothing => pending().await,
                 }
-            }
-        })
+            },
+        )
         .await;
-        assert!(seen.most.get() <= ABREAST);
+        assert!(seen.most.get() <= if spare { ABREAST } else { 1 });
         seen.open.set(open.get());
         assert_eq!(seen.open.get(), usize::from(outcome.is_ok()), "the losers are closed");
         (
@@ -157,6 +191,15 @@ mod tests {
             seen.dialled.take(),
             millis(Instant::now()),
         )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_permit_to_spare_the_addresses_are_tried_one_after_the_other_each_for_its_share() {
+        let (outcome, dialled, took) = run_with(false, 9_000, &[Nothing, Nothing, Accepts(100)]).await;
+        assert_eq!((outcome.ok(), took), (Some(2), 6_100));
+        assert_eq!(dialled, [(0, 0), (1, 3_000), (2, 6_000)]);
+        let (outcome, dialled, _) = run_with(false, 9_000, &[Refuses(5), Accepts(0)]).await;
+        assert_eq!((outcome.ok(), dialled), (Some(1), vec![(0, 0), (1, 5)]));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::Connector;
 use super::proxies::{Forward, Proxy, Scheme};
 use super::socket::Socket;
 use super::target::{self, Unreachable, literal, permitted};
 use super::tunnel::{self, Target};
+use super::{Connector, Spares};
 use crate::error::{ConnectStage, SendError};
 use crate::origin::Origin;
 use crate::proxy_error::ProxyError;
@@ -29,25 +29,25 @@ impl Connector {
     }
 
     /// A socket whose other end is `origin`, or a proxy that passes requests on to it.
-    pub(super) async fn reach(&self, origin: &Origin, deadline: Instant) -> Result<Socket, NoWay> {
+    pub(super) async fn reach(&self, origin: &Origin, deadline: Instant, spares: &dyn Spares) -> Result<Socket, NoWay> {
         let Some(proxy) = self
             .proxies
             .proxy_of(origin)
             .map_err(|misnamed| NoWay::Failed(misnamed.for_origin(origin)))?
         else {
             let filter = self.address_filter.as_deref();
-            let socket = target::reach(&self.names, origin.host(), origin.port(), filter, deadline).await;
+            let socket = target::reach(&self.names, origin.host(), origin.port(), filter, deadline, spares).await;
             return socket.map(Socket::Tcp).map_err(|error| unreachable(origin, error));
         };
         match proxy.scheme {
-            Scheme::Socks5 => self.through_socks_by_address(origin, proxy, deadline).await,
+            Scheme::Socks5 => self.through_socks_by_address(origin, proxy, deadline, spares).await,
             Scheme::Socks5h => {
                 let target = self.as_the_proxy_resolves(origin)?;
-                self.through_socks(origin, proxy, target, deadline).await
+                self.through_socks(origin, proxy, target, deadline, spares).await
             }
             Scheme::Http | Scheme::Https => {
                 self.as_the_proxy_resolves(origin)?;
-                let socket = self.to_proxy(origin, proxy, deadline).await?;
+                let socket = self.to_proxy(origin, proxy, deadline, spares).await?;
                 if !origin.is_secure() {
                     return Ok(socket);
                 }
@@ -75,6 +75,7 @@ impl Connector {
         origin: &Origin,
         proxy: &Proxy,
         deadline: Instant,
+        spares: &dyn Spares,
     ) -> Result<Socket, NoWay> {
         let filter = self.address_filter.as_deref();
         let addresses: Vec<IpAddr> = permitted(&self.names, origin.host(), filter, deadline)
@@ -83,7 +84,7 @@ impl Connector {
         let mut refused = NoWay::Late(ConnectStage::Tunnelling);
         for address in addresses {
             match self
-                .through_socks(origin, proxy, Target::Address(address), deadline)
+                .through_socks(origin, proxy, Target::Address(address), deadline, spares)
                 .await
             {
                 Err(NoWay::Failed(
@@ -104,15 +105,22 @@ impl Connector {
         proxy: &Proxy,
         target: Target<'_>,
         deadline: Instant,
+        spares: &dyn Spares,
     ) -> Result<Socket, NoWay> {
-        let socket = self.to_proxy(origin, proxy, deadline).await?;
+        let socket = self.to_proxy(origin, proxy, deadline, spares).await?;
         let tunnel = tunnel::socks5(socket, target, origin.port(), proxy.credentials());
         tunnelled(origin, proxy, deadline, tunnel).await
     }
 
     /// A socket to the proxy itself, secured where its URL says so.
-    async fn to_proxy(&self, origin: &Origin, proxy: &Proxy, deadline: Instant) -> Result<Socket, NoWay> {
-        let socket = target::reach(&self.names, proxy.host(), proxy.port, None, deadline)
+    async fn to_proxy(
+        &self,
+        origin: &Origin,
+        proxy: &Proxy,
+        deadline: Instant,
+        spares: &dyn Spares,
+    ) -> Result<Socket, NoWay> {
+        let socket = target::reach(&self.names, proxy.host(), proxy.port, None, deadline, spares)
             .await
             .map_err(|error| match error {
                 Unreachable::Late(_) => NoWay::Late(ConnectStage::Tunnelling),

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::Host;
 
+use super::Spares;
 use super::names::Names;
 use super::race::{Unreached, interleaved, race};
 use crate::error::ConnectStage;
@@ -63,13 +64,15 @@ pub(super) async fn reach(
     port: u16,
     filter: Option<&dyn AddressFilter>,
     deadline: Instant,
+    spares: &dyn Spares,
 ) -> Result<TcpStream, Unreachable> {
     let addresses: Vec<_> = permitted(names, host, filter, deadline)
         .await?
         .into_iter()
         .map(|address| SocketAddr::new(address, port))
         .collect();
-    race(&addresses, deadline, connect).await.map_err(|error| {
+    let raced = race(&addresses, deadline, || spares.spare(), connect).await;
+    raced.map_err(|error| {
         // The server may have moved: the next dial is to hear of it.
         names.forget(host);
         match error {

@@ -7,6 +7,7 @@ mod acquire;
 mod control;
 mod lease;
 mod reaper;
+mod spare;
 mod task;
 
 use std::hash::{BuildHasher, RandomState};

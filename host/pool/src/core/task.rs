@@ -45,7 +45,7 @@ pub(super) async fn run(
         biased;
         // Closed before it was open.
         () = control.changed() => return,
-        dialled = connector.dial(&control.origin, limit, control.meter.clone(), permit.clone()).instrument(dialling) => dialled,
+        dialled = connector.dial(&control.origin, limit, control.meter.clone(), permit.clone(), &core).instrument(dialling) => dialled,
     };
     let Some(strong) = core.upgrade() else { return };
     let dialled = match dialled {

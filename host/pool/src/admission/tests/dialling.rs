@@ -155,3 +155,17 @@ fn a_deadline_that_has_passed_is_not_extended_by_a_second_dial() {
     assert_eq!(desk.admission.dial_failed(dialled, desk.now), Some(first));
     assert_eq!(desk.decided(), [Decision::GiveUp { waiter: second }]);
 }
+
+#[test]
+fn a_second_socket_of_a_dial_has_a_permit_of_its_own_and_gives_way_to_nobody_who_waits() {
+    let mut desk = Desk::new(limits(3));
+    desk.ask();
+    assert!(desk.admission.take_spare());
+    assert_eq!(desk.admission.counts().sockets, 2);
+    desk.ask();
+    assert!(!desk.admission.take_spare(), "the cap is reached");
+    desk.ask();
+    assert_eq!(desk.decided().len(), 2, "the third caller waits for a permit");
+    desk.admission.give_back_spare(desk.now);
+    assert!(matches!(desk.decided()[..], [Decision::Dial { .. }]));
+}
