@@ -2,6 +2,7 @@
 
 mod context;
 mod exit;
+mod interrupt;
 mod logging;
 mod output;
 
@@ -13,6 +14,7 @@ use crate::commands;
 
 pub use context::Context;
 pub use exit::{ExitStatus, Failed, Interrupted, Misconfigured, UsageError, message as error_message};
+pub use interrupt::Interrupt;
 pub use logging::log_to_stderr;
 pub use output::Output;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 use weir_pool::PoolManager;
 
@@ -15,7 +14,7 @@ use super::input;
 use crate::bench::report::Report;
 use crate::bench::target::Target;
 use crate::bench::{self, Load, Progress};
-use crate::cli::{Context, Failed, Interrupted, UsageError};
+use crate::cli::{Context, Failed, Interrupt, Interrupted, UsageError};
 use crate::host;
 
 /// Requests where neither their number nor a time is given.
@@ -75,16 +74,16 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     };
     let (target, name, pools) = target(args, context).await?;
 
-    let cancel = CancellationToken::new();
-    let interrupted = cancel.clone();
-    let on_interrupt = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
-        }
-    });
+    let interrupt = Interrupt::listen()?;
     let bar = bar(&load);
-    let ended = bench::run(Arc::new(target), load, |progress| show(&bar, &load, progress), &cancel).await;
-    on_interrupt.abort();
+    let ended = bench::run(
+        Arc::new(target),
+        load,
+        |progress| show(&bar, &load, progress),
+        &interrupt.cancel,
+    )
+    .await;
+    drop(interrupt);
     bar.finish_and_clear();
 
     let report = Report::new(name, &load, &ended?, &pools.stats());

@@ -3,9 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::cli::{Context, Failed, UsageError};
+use crate::cli::{Context, Failed, Interrupt, UsageError};
 use crate::index::progress::{self, Bar, Json, Lines};
 use crate::index::report::{Outcome, Reporter};
 use crate::index::{self, IndexError, IndexOptions};
@@ -46,22 +44,14 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         dry_run: args.dry_run,
         rebuild: args.rebuild,
     };
-    let cancel = CancellationToken::new();
-    let on_interrupt = tokio::spawn({
-        let cancel = cancel.clone();
-        async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                cancel.cancel();
-            }
-        }
-    });
+    let interrupt = Interrupt::listen()?;
     let mut reporter: Box<dyn Reporter> = match (context.output.is_json(), io::stderr().is_terminal()) {
         (true, _) => Box::new(Json::new(io::stdout())),
         (false, true) => Box::new(Bar::new()),
         (false, false) => Box::new(Lines::default()),
     };
-    let result = index::run(&host, options, reporter.as_mut(), &cancel).await;
-    on_interrupt.abort();
+    let result = index::run(&host, options, reporter.as_mut(), &interrupt.cancel).await;
+    drop(interrupt);
 
     let summary = result.map_err(explain)?;
     if !context.output.is_json() {
