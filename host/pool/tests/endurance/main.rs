@@ -33,6 +33,11 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 const CALLERS: usize = 32;
 const MAX_CONNECTIONS: usize = 16;
 
+/// What one more idle connection may keep, in bytes: room for the streams and the frames it has had. Over HTTP/2, 5 to 8 idle
+/// connections were seen to keep 0.4 MB to 1.5 MB between them, after 25,000 requests as after a million. In the short form they are
+/// not all warm when the warm-up ends; a leak of 54 bytes a request is found nevertheless.
+const KEPT_BY_A_CONNECTION: usize = 128 * 1024;
+
 /// By itself, glibc keeps more and more for later while what is allocated is flat: 2 MB more after a million requests, 0.1 MB
 /// if it is told to give back what is free. So memory in RAM is looked at in the long form alone, where `just soak` does.
 #[tokio::test]
@@ -50,7 +55,7 @@ async fn memory_and_descriptors_stay_flat_over_1_000_000_requests() {
     }
 }
 
-/// What must not grow by more than a twentieth of the memory that the process has in RAM.
+/// What must not grow by more than a twentieth of the memory that the process has in RAM, beside what idle connections keep.
 #[derive(Clone, Copy, PartialEq)]
 enum Flat {
     /// What is allocated.
@@ -81,7 +86,12 @@ async fn stay_flat(over: Over, requests: usize, flat: Flat) {
          {after} with {} idle connections; {} opened, {} requests sent once more; {tally:#?}",
         stats.idle, stats.connections_opened, stats.replays
     );
-    let allowance = warm.resident / 20;
+    let kept = if flat == Flat::Allocated {
+        MAX_CONNECTIONS * KEPT_BY_A_CONNECTION
+    } else {
+        0
+    };
+    let allowance = warm.resident / 20 + kept;
     assert!(end.allocated <= warm.allocated + allowance, "what is allocated grows");
     let resident = flat == Flat::Allocated || end.resident <= warm.resident + allowance;
     assert!(resident, "what is resident grows");
