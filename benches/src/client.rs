@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::contender::{Contender, Hyper, HyperUtil, Reqwest, Task, Weir};
+use crate::contender::{Contender, Fresh, Hyper, HyperUtil, Native, Reqwest, Reused, Task, Weir};
 use crate::process;
 
 #[derive(Args)]
@@ -36,6 +36,9 @@ enum Client {
     Hyper,
     HyperUtil,
     Reqwest,
+    Native,
+    Reused,
+    Fresh,
 }
 
 /// What one client did while it was measured.
@@ -60,12 +63,15 @@ pub fn run(load: &Load) -> anyhow::Result<()> {
             Client::Hyper => measure::<Hyper>(load).await,
             Client::HyperUtil => measure::<HyperUtil>(load).await,
             Client::Reqwest => measure::<Reqwest>(load).await,
+            Client::Native => measure::<Native>(load).await,
+            Client::Reused => measure::<Reused>(load).await,
+            Client::Fresh => measure::<Fresh>(load).await,
         }
     })
 }
 
 async fn measure<C: Contender>(load: &Load) -> anyhow::Result<()> {
-    let client = C::new(&load.task)?;
+    let client = C::new(&load.task).await?;
     let (times, ending) = (Times::default(), Arc::new(AtomicBool::new(false)));
     // Whoever speaks HTTP/2 learns of it by a first request, instead of dialling for every caller at once.
     client.caller().await?.request().await?;

@@ -1,9 +1,11 @@
-//! weir-pool beside raw hyper, hyper-util's legacy client, reqwest and httpx.
+//! weir-pool beside raw hyper, hyper-util's legacy client, reqwest and httpx; and calls through a sandboxed adapter beside the
+//! same requests by Rust.
 //!
 //! Every client and the server is a process of its own, held to one core. `run` starts them in turn and writes the
 //! figures into `README.md`.
 
 mod client;
+mod component;
 mod contender;
 mod figures;
 mod machine;
@@ -26,6 +28,8 @@ struct Arguments {
 enum Role {
     /// Measures every scenario and prints the figures.
     Run(run::Options),
+    /// What loading a component takes, and what its instances keep; in JSON. `run` starts it.
+    Component,
     /// One client under one load; tells of it in JSON. `run` starts these.
     Client(client::Load),
     /// The server; tells of itself in JSON for every line on its standard input. `run` starts it.
@@ -35,6 +39,7 @@ enum Role {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().role {
         Role::Run(options) => run::run(&options),
+        Role::Component => component::run(),
         Role::Client(load) => client::run(&load),
         Role::Server(options) => server::run(&options),
     }

@@ -5,27 +5,29 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::component::Components;
 use crate::figures::Figures;
 
 const BEGIN: &str = "<!-- figures: made by `just bench` -->\n";
 const END: &str = "<!-- end of figures -->\n";
 
-pub fn replace_figures(file: &Path, machine: &str, all: &[Figures]) -> anyhow::Result<()> {
+pub fn replace_figures(file: &Path, machine: &str, all: &[Figures], components: &Components) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let (before, rest) = text.split_once(BEGIN).context("no place for figures")?;
     let (_, after) = rest.split_once(END).context("the place for figures has no end")?;
-    let mut made = format!("\n{machine}\n## Targets\n\n{}", targets(all));
+    let mut made = format!("\n{machine}\n## Targets\n\n{}", targets(all, components));
     for figures in all {
         write!(made, "\n## {}\n\n{}\n", figures.scenario.name, figures.markdown())?;
     }
+    write!(made, "\n## Components\n\n{components}\n")?;
     Ok(std::fs::write(file, format!("{before}{BEGIN}{made}\n{END}{after}"))?)
 }
 
-/// What weir-pool is meant to reach, and what it did in this run.
-fn targets(all: &[Figures]) -> String {
+/// What is meant to be reached, and what was in this run.
+fn targets(all: &[Figures], components: &Components) -> String {
     let of = |name: &str| all.iter().find(|figures| figures.scenario.name == name);
-    let cpu = |name, client| of(name)?.cpu(client);
-    let rate = |name, client| of(name)?.rate(client);
+    let cpu = |name: &str, client: &str| of(name)?.cpu(client);
+    let rate = |name: &str, client: &str| of(name)?.rate(client);
     let difference = || Some(cpu("HTTP/1.1, 32 in flight", "weir-pool")? - cpu("HTTP/1.1, 32 in flight", "hyper")?);
     let at_128 = || Some(cpu("HTTP/1.1, 128 in flight", "weir-pool")? - cpu("HTTP/1.1, 128 in flight", "hyper-util")?);
     let crowded = || {
@@ -89,6 +91,39 @@ fn targets(all: &[Figures]) -> String {
         " times",
         httpx(),
         |value| value >= 100.0,
+    );
+    for in_flight in ["1", "16", "64"] {
+        let scenario = format!("Embedding, {in_flight} in flight");
+        let more = |client: &str| Some(cpu(scenario.as_str(), client)? - cpu(scenario.as_str(), "native")?);
+        row(
+            &format!("{scenario}: CPU a call through a reused instance above Rust's own"),
+            "at most 20 µs",
+            " µs",
+            more("reused"),
+            |value| value <= 20.0,
+        );
+        row(
+            &format!("{scenario}: CPU a call through a fresh instance above Rust's own"),
+            "at most 100 µs",
+            " µs",
+            more("fresh"),
+            |value| value <= 100.0,
+        );
+    }
+    let many = "Embedding of 32 inputs, 16 in flight";
+    row(
+        &format!("{many}: CPU a call through a reused instance over Rust's own"),
+        "at most 1.5 times",
+        " times",
+        cpu(many, "reused").and_then(|guest| Some(guest / cpu(many, "native")?)),
+        |value| value <= 1.5,
+    );
+    row(
+        "Loading a compiled component from the cache, the slowest adapter",
+        "under 2 ms",
+        " ms",
+        components.slowest_load(),
+        |value| value < 2.0,
     );
     text
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::client::{MEASURING, Measured};
+use crate::component::Components;
 use crate::figures::{Figures, Sample};
 use crate::scenario::{Protocol, SCENARIOS, STREAMS, Scenario};
 use crate::server::{Seen, Started};
@@ -55,11 +56,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         println!("\n{}\n{}", scenario.name, figures.table());
         all.push(figures);
     }
+    let components: Components = Process::start(Command::new(std::env::current_exe()?).arg("component"))?.tells()?;
+    println!("\n{components}");
     if let Some(file) = &options.json {
         std::fs::write(file, serde_json::to_vec_pretty(&all)?)?;
     }
     match &options.readme {
-        Some(file) if options.only.is_empty() => readme::replace_figures(file, &machine, &all),
+        Some(file) if options.only.is_empty() => readme::replace_figures(file, &machine, &all, &components),
         _ => Ok(()),
     }
 }
@@ -117,7 +120,11 @@ fn turn_of(
         .args(["--core", CLIENT_CORE])
         .args([
             "--url",
-            &format!("{}://127.0.0.1:{port}/points/query", scenario.protocol.scheme()),
+            &format!(
+                "{}://127.0.0.1:{port}{}",
+                scenario.protocol.scheme(),
+                scenario.answer.path()
+            ),
         ])
         .args(["--verb", if scenario.post { "post" } else { "get" }])
         .args(["--in-flight", &scenario.in_flight.to_string()])
@@ -126,6 +133,17 @@ fn turn_of(
         .arg(certificate)
         .args(["--warm-up", &options.warm_up.to_string()])
         .args(["--seconds", &options.seconds.to_string()]);
+    let (inputs, input_bytes, dimensions) = scenario.answer.sizes();
+    if inputs > 0 {
+        command
+            .args([
+                "--inputs",
+                &inputs.to_string(),
+                "--input-bytes",
+                &input_bytes.to_string(),
+            ])
+            .args(["--dimensions", &dimensions.to_string()]);
+    }
     if scenario.protocol.is_http2() {
         command.arg("--http2");
     }
@@ -153,10 +171,12 @@ struct Server {
 
 impl Server {
     fn start(scenario: &Scenario, certificate: &Path) -> anyhow::Result<Self> {
+        let (inputs, _, dimensions) = scenario.answer.sizes();
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(["server", "--core", SERVER_CORE, "--delay", &scenario.delay.to_string()])
             .args(["--streams", &STREAMS.to_string()])
+            .args(["--inputs", &inputs.to_string(), "--dimensions", &dimensions.to_string()])
             .arg("--certificate")
             .arg(certificate)
             .stdin(Stdio::piped());

@@ -16,7 +16,42 @@ pub struct Scenario {
     pub connections: usize,
     /// What the server takes over a request, in milliseconds.
     pub delay: u64,
+    pub answer: Answer,
     pub clients: &'static [&'static str],
+}
+
+/// What is asked for, and answered.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Answer {
+    /// 62 bytes, for as many.
+    Search,
+    /// So many texts of so many bytes, answered with a vector in base64 for each.
+    Embeddings {
+        inputs: usize,
+        input_bytes: usize,
+        dimensions: usize,
+    },
+}
+
+impl Answer {
+    /// Texts, bytes of a text, dimensions of its vector.
+    pub fn sizes(self) -> (usize, usize, usize) {
+        match self {
+            Self::Search => (0, 0, 0),
+            Self::Embeddings {
+                inputs,
+                input_bytes,
+                dimensions,
+            } => (inputs, input_bytes, dimensions),
+        }
+    }
+
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Search => "/points/query",
+            Self::Embeddings { .. } => "/v1/embeddings",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,7 +72,19 @@ const HTTP1: Scenario = Scenario {
     in_flight: 32,
     connections: 32,
     delay: 0,
+    answer: Answer::Search,
     clients: ALL,
+};
+
+/// The same request by Rust, and by an adapter in an instance that is kept or made for the call.
+const SANDBOX: Scenario = Scenario {
+    clients: &["native", "reused", "fresh"],
+    answer: Answer::Embeddings {
+        inputs: 1,
+        input_bytes: 40,
+        dimensions: 8,
+    },
+    ..HTTP1
 };
 
 const HTTP2: Scenario = Scenario {
@@ -120,6 +167,35 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "HTTP/2 over TLS, 1,000 in flight, 5 ms a request",
         delay: 5,
         ..HTTP2
+    },
+    Scenario {
+        name: "Embedding, 1 in flight",
+        in_flight: 1,
+        connections: 1,
+        ..SANDBOX
+    },
+    Scenario {
+        name: "Embedding, 16 in flight",
+        in_flight: 16,
+        connections: 16,
+        ..SANDBOX
+    },
+    Scenario {
+        name: "Embedding, 64 in flight",
+        in_flight: 64,
+        connections: 64,
+        ..SANDBOX
+    },
+    Scenario {
+        name: "Embedding of 32 inputs, 16 in flight",
+        in_flight: 16,
+        connections: 16,
+        answer: Answer::Embeddings {
+            inputs: 32,
+            input_bytes: 1_500,
+            dimensions: 1_024,
+        },
+        ..SANDBOX
     },
 ];
 

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use http::{Request, Response};
@@ -19,13 +21,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::process;
 
-const BODY: &str = r#"{"result":[{"id":7,"score":0.93}],"status":"ok","time":0.0004}"#;
+/// The answer to a search.
+const FOUND: &str = r#"{"result":[{"id":7,"score":0.93}],"status":"ok","time":0.0004}"#;
 
 #[derive(Args)]
 pub struct Options {
@@ -41,6 +45,12 @@ pub struct Options {
     /// SETTINGS_MAX_CONCURRENT_STREAMS.
     #[arg(long)]
     streams: u32,
+    /// Vectors in an answer; none where a search is answered.
+    #[arg(long)]
+    inputs: usize,
+    /// A vector's length.
+    #[arg(long)]
+    dimensions: usize,
 }
 
 /// What the server says first.
@@ -62,6 +72,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(Arc::new(certified(&options.certificate)?));
     let accepted = Arc::new(AtomicU64::new(0));
     let (delay, streams) = (Duration::from_millis(options.delay), options.streams);
+    let body = if options.inputs == 0 {
+        Bytes::from_static(FOUND.as_bytes())
+    } else {
+        embeddings(options.inputs, options.dimensions).into()
+    };
 
     process::runtime()?.block_on(async {
         let (plain, tls) = (
@@ -76,14 +91,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let ended = tokio::task::spawn_blocking(move || answer_questions(&counted));
         tokio::select! {
             ended = ended => ended?,
-            result = accept(&plain, &accepted, |stream| serve_http1(stream, delay)) => result,
+            result = accept(&plain, &accepted, |stream| serve_http1(stream, delay, body.clone())) => result,
             result = accept(&tls, &accepted, |stream| {
-                let acceptor = acceptor.clone();
+                let (acceptor, body) = (acceptor.clone(), body.clone());
                 async move {
                     let stream = acceptor.accept(stream).await?;
                     match stream.get_ref().1.alpn_protocol() {
-                        Some(b"h2") => serve_http2(stream, delay, streams).await,
-                        _ => serve_http1(stream, delay).await,
+                        Some(b"h2") => serve_http2(stream, delay, streams, body).await,
+                        _ => serve_http1(stream, delay, body).await,
                     }
                 }
             }) => result,
@@ -102,6 +117,18 @@ fn certified(file: &std::path::Path) -> anyhow::Result<ServerConfig> {
         .with_single_cert(vec![made.cert.der().clone()], key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// What Voyage answers, by its documents, with vectors in base64.
+fn embeddings(inputs: usize, dimensions: usize) -> String {
+    let vector: Vec<u8> = (0..dimensions)
+        .flat_map(|place| (1.0 / (1.0 + place as f32)).to_le_bytes())
+        .collect();
+    let vector = STANDARD.encode(vector);
+    let data: Vec<_> = (0..inputs)
+        .map(|index| json!({"object": "embedding", "embedding": vector, "index": index}))
+        .collect();
+    json!({"object": "list", "data": data, "model": "voyage-code-3", "usage": {"total_tokens": 8 * inputs}}).to_string()
 }
 
 /// Until standard input ends, which is when whoever started the server has gone.
@@ -135,11 +162,16 @@ where
 }
 
 /// Reads requests with a `Content-Length` or none and answers each.
-async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, delay: Duration) -> anyhow::Result<()> {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
+async fn serve_http1(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    delay: Duration,
+    body: Bytes,
+) -> anyhow::Result<()> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
     );
+    let answer = [head.as_bytes(), &body].concat();
     let mut received = Vec::with_capacity(4096);
     while stream.read_buf(&mut received).await? > 0 {
         while let Some(length) = request_length(&received) {
@@ -147,7 +179,7 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, delay: Dur
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            stream.write_all(answer.as_bytes()).await?;
+            stream.write_all(&answer).await?;
             stream.flush().await?;
         }
     }
@@ -177,18 +209,21 @@ async fn serve_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     delay: Duration,
     streams: u32,
+    body: Bytes,
 ) -> anyhow::Result<()> {
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| async move {
-        request.into_body().collect().await?;
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut response = Response::new(Full::new(body.clone()));
+        async move {
+            request.into_body().collect().await?;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            response.headers_mut().insert(
+                http::header::CONTENT_TYPE,
+                http::HeaderValue::from_static("application/json"),
+            );
+            anyhow::Ok(response)
         }
-        let mut response = Response::new(Full::new(Bytes::from_static(BODY.as_bytes())));
-        response.headers_mut().insert(
-            http::header::CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json"),
-        );
-        anyhow::Ok(response)
     });
     hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(streams)

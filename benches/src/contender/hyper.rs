@@ -41,7 +41,7 @@ enum Sender {
 }
 
 impl Contender for Hyper {
-    fn new(task: &Task) -> anyhow::Result<Self> {
+    async fn new(task: &Task) -> anyhow::Result<Self> {
         let mut request = task.request().map(Full::new);
         if !task.http2 {
             let authority = task.url.authority().context("a URL with a host")?;

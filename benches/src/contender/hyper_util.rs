@@ -16,7 +16,7 @@ pub struct HyperUtil {
 }
 
 impl Contender for HyperUtil {
-    fn new(task: &Task) -> anyhow::Result<Self> {
+    async fn new(task: &Task) -> anyhow::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);

@@ -1,7 +1,9 @@
 //! The clients under comparison, as every one of them is asked to do the same.
 
+mod guest;
 mod hyper;
 mod hyper_util;
+mod native;
 mod reqwest;
 mod weir;
 
@@ -16,8 +18,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+pub use self::guest::{Fresh, Reused};
 pub use self::hyper::Hyper;
 pub use self::hyper_util::HyperUtil;
+pub use self::native::Native;
 pub use self::reqwest::Reqwest;
 pub use self::weir::Weir;
 
@@ -27,7 +31,7 @@ const BODY: &str = r#"{"query":[0.12,0.34,0.56,0.78],"limit":3,"with_payload":fa
 /// A client, as one of many callers that share it.
 pub trait Contender: Sized + Send + 'static {
     /// A client for this task, before it has any connection.
-    fn new(task: &Task) -> anyhow::Result<Self>;
+    fn new(task: &Task) -> impl Future<Output = anyhow::Result<Self>> + Send;
 
     /// For one more caller.
     fn caller(&self) -> impl Future<Output = anyhow::Result<Self>> + Send;
@@ -56,6 +60,15 @@ pub struct Task {
     /// The certificate to trust.
     #[arg(long)]
     pub certificate: PathBuf,
+    /// Texts to embed in a request; none where it is a search.
+    #[arg(long, default_value_t = 0)]
+    pub inputs: usize,
+    /// The length of a text's vector.
+    #[arg(long, default_value_t = 0)]
+    pub dimensions: usize,
+    /// Bytes of a text.
+    #[arg(long, default_value_t = 0)]
+    pub input_bytes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,6 +92,10 @@ impl Task {
             *request.method_mut() = Method::POST;
         }
         request
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec!["fn lend(&mut self) ".repeat(self.input_bytes / 19 + 1); self.inputs]
     }
 
     fn is_secure(&self) -> bool {

@@ -12,7 +12,7 @@ pub struct Reqwest {
 }
 
 impl Contender for Reqwest {
-    fn new(task: &Task) -> anyhow::Result<Self> {
+    async fn new(task: &Task) -> anyhow::Result<Self> {
         let mut tls = task.tls()?;
         tls.alpn_protocols = if task.http2 {
             vec![b"h2".to_vec(), b"http/1.1".to_vec()]

@@ -15,7 +15,7 @@ pub struct Weir {
 }
 
 impl Contender for Weir {
-    fn new(task: &Task) -> anyhow::Result<Self> {
+    async fn new(task: &Task) -> anyhow::Result<Self> {
         let config = PoolConfig {
             max_connections: NonZeroUsize::new(task.connections).unwrap_or(NonZeroUsize::MIN),
             max_keepalive_connections: task.connections,
