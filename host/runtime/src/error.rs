@@ -161,6 +161,16 @@ pub enum CallErrorKind {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The component used up something else that is bounded.
+    #[error("the component asked for more than {limit} {what} ({setting})")]
+    LimitExceeded {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+        /// The key that sets it, or `fixed`.
+        setting: &'static str,
+    },
     /// No instance became free in time.
     #[error("all {limit} instances were busy for {waited:?} (limits.max_instances)")]
     Overloaded {
@@ -214,6 +224,7 @@ impl CallError {
             CallErrorKind::Deadline { .. } => "deadline",
             CallErrorKind::CpuTime { .. } => "cpu-time",
             CallErrorKind::OutOfMemory { .. } => "out-of-memory",
+            CallErrorKind::LimitExceeded { .. } => "limit-exceeded",
             CallErrorKind::Overloaded { .. } | CallErrorKind::HostFull { .. } => "overloaded",
             CallErrorKind::Unsupported { .. } => "unsupported",
             CallErrorKind::Instantiate(_) => "instantiate",

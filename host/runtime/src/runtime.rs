@@ -13,12 +13,14 @@ use weir_pool::{CallerTimeouts, PoolManager};
 use crate::bindings::v0_1_0::metadata::{self, Manifest};
 use crate::capability::Capability;
 use crate::component::cache::CompileCache;
+use crate::component::compiler::{COMPILE_TIMEOUT, Compiler};
 use crate::component::inspect::{Inspection, WasiMode, inspect};
 use crate::component::{engine::engine, linker::linker};
 use crate::error::{LoadError, RuntimeError};
 use crate::instance::cpu::metered;
 use crate::instance::guest::Guest;
 use crate::instance::lease::Instances;
+use crate::instance::log::LogBudget;
 use crate::instance::state::{Grants, InstanceState};
 use crate::lend::address::AddressGrant;
 use crate::lend::credential::Secrets;
@@ -27,14 +29,11 @@ use crate::lend::http::LentHttp;
 use crate::lend::redact::Redactor;
 use crate::origin::Origin;
 use crate::provider::{Inner, Provider};
-use crate::spec::{Isolation, Limits, ProviderSpec};
+use crate::spec::{Isolation, Limits, ProviderSpec, host_call_bytes};
 use crate::storage::Storage;
 
 /// How long describing may take: there is nothing to wait for.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Room for what goes with the largest request in one call of a lent function: its headers, its URL.
-const HOST_CALL_ROOM: usize = 16 << 20;
 
 /// What a runtime is made of.
 #[derive(Debug, Clone)]
@@ -51,6 +50,7 @@ pub struct Runtime {
     engine: Engine,
     linker: Arc<Linker<InstanceState>>,
     cache: Option<Arc<CompileCache>>,
+    compiler: Compiler,
     pools: PoolManager,
 }
 
@@ -67,6 +67,7 @@ impl Runtime {
             engine,
             linker: Arc::new(linker),
             cache: cache.map(Arc::new),
+            compiler: Compiler::new(),
             pools: options.pools,
         })
     }
@@ -111,10 +112,11 @@ impl Runtime {
         }
         let name: Arc<str> = spec.name.into();
         let grants = Grants {
-            provider: name.clone(),
             config: spec.config,
             memory: limits.memory,
-            host_call_bytes: limits.max_request_bytes.saturating_add(HOST_CALL_ROOM),
+            handles: limits.max_handles,
+            log: Arc::new(LogBudget::new(name.clone(), limits.log_bytes_per_second)),
+            host_call_bytes: host_call_bytes(&limits),
             http: http.clone(),
             storage,
         };
@@ -161,11 +163,11 @@ impl Runtime {
     /// Compiling takes a processor for a while: it is done beside the runtime's workers.
     async fn compile(&self, digest: String, bytes: Vec<u8>) -> wasmtime::Result<Component> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        tokio::task::spawn_blocking(move || match cache {
+        let compile = move || match cache {
             Some(cache) => cache.load_or_compile(&engine, &digest, &bytes),
             None => Component::new(&engine, &bytes),
-        })
-        .await?
+        };
+        self.compiler.run(COMPILE_TIMEOUT, compile).await
     }
 
     fn link(&self, component: &Component, capabilities: &[Capability], stub: bool) -> wasmtime::Result<Guest> {
@@ -184,10 +186,11 @@ impl Runtime {
             reason,
         };
         let grants = Grants {
-            provider: provider.into(),
             config: BTreeMap::new(),
             memory,
-            host_call_bytes: HOST_CALL_ROOM,
+            handles: Limits::default().max_handles,
+            log: Arc::new(LogBudget::new(provider.into(), Limits::default().log_bytes_per_second)),
+            host_call_bytes: host_call_bytes(&Limits::default()),
             http: None,
             storage: None,
         };
@@ -310,8 +313,8 @@ async fn open_storage(spec: &ProviderSpec, manifest: &Manifest) -> Result<Option
         file: file.clone(),
         reason,
     };
-    let path = file.clone();
-    tokio::task::spawn_blocking(move || Storage::open(&path))
+    let (path, quota) = (file.clone(), spec.limits.storage);
+    tokio::task::spawn_blocking(move || Storage::open(&path, quota))
         .await
         .map_err(|error| failed(error.to_string()))?
         .map_err(failed)

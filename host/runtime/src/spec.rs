@@ -75,10 +75,24 @@ pub struct Limits {
     pub max_calls: u64,
     /// What happens to an instance after its call.
     pub isolation: Isolation,
+    /// Live handles of one instance: streams, futures, resources, tasks.
+    pub max_handles: usize,
+    /// Bytes a second of log lines, all instances together, after as many at once. What is over is dropped.
+    pub log_bytes_per_second: usize,
+    /// Bytes of the keys and values a stateful provider keeps.
+    pub storage: u64,
     /// Bytes of one HTTP request's body.
     pub max_request_bytes: usize,
     /// HTTP requests of one call in flight at once.
     pub max_concurrent_requests: usize,
+}
+
+/// Room for what goes with the largest request in one call of a lent function: its headers, its URL.
+const HOST_CALL_ROOM: usize = 16 << 20;
+
+/// Bytes that a component may hand over in one call of a lent function.
+pub(crate) fn host_call_bytes(limits: &Limits) -> usize {
+    limits.max_request_bytes.saturating_add(HOST_CALL_ROOM)
 }
 
 impl Default for Limits {
@@ -90,6 +104,11 @@ impl Default for Limits {
             max_instances: 64,
             max_calls: 10_000,
             isolation: Isolation::default(),
+            // A call of the bundled adapters holds fewer than ten.
+            max_handles: 10_000,
+            // Some hundred lines a second.
+            log_bytes_per_second: 64 << 10,
+            storage: 1 << 30,
             // Qdrant's limit, the largest among the bundled providers.
             max_request_bytes: 32 << 20,
             max_concurrent_requests: 32,

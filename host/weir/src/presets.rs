@@ -33,6 +33,8 @@ pub struct Preset {
     allow_private: &'static [&'static str],
     /// Memory of one instance, where the default is too little.
     memory: Option<&'static str>,
+    /// Bytes it may keep, where the default is too little.
+    storage: Option<&'static str>,
     /// Seconds of processor time of one call, where the default is too little.
     cpu_time: Option<u32>,
     isolation: Isolation,
@@ -48,6 +50,7 @@ const PLAIN: Preset = Preset {
     always: false,
     allow_private: &[],
     memory: None,
+    storage: None,
     cpu_time: None,
     isolation: Isolation::Reuse,
 };
@@ -104,6 +107,8 @@ pub const PRESETS: &[Preset] = &[
         always: true,
         // It holds its collections in memory while it serves.
         memory: Some("1GiB"),
+        // As much as an instance's memory can be raised to: what it can hold, it can keep.
+        storage: Some("4GiB"),
         // Its first call reads them all: about 0.1 s for 1,000 points of 256 dimensions.
         cpu_time: Some(60),
         isolation: Isolation::Resident,
@@ -161,6 +166,9 @@ impl Preset {
         }
         if let Some(memory) = self.memory {
             settings.set(&["limits", "memory"], text(memory));
+        }
+        if let Some(storage) = self.storage {
+            settings.set(&["limits", "storage"], text(storage));
         }
         if let Some(seconds) = self.cpu_time {
             settings.set(&["limits", "cpu_time"], seconds.into());

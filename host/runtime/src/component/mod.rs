@@ -8,6 +8,7 @@
 //! | `linker` | what a guest's imports are met with |
 
 pub(crate) mod cache;
+pub(crate) mod compiler;
 pub(crate) mod engine;
 pub mod inspect;
 pub(crate) mod linker;

@@ -9,9 +9,6 @@ use crate::bindings::v0_1_0::{
 use crate::capability::Capability;
 use crate::instance::state::{Grants, InstanceState};
 
-/// Live handles of one instance: streams, futures, resources, tasks.
-pub(crate) const MAX_HANDLES: usize = 10_000;
-
 /// Slices of processor time between two yields.
 const SLICES: u64 = 1;
 
@@ -112,7 +109,7 @@ impl Guest {
         let mut store = Store::new(&self.engine, InstanceState::new(grants));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(grants.host_call_bytes);
-        store.set_max_component_handles(MAX_HANDLES);
+        store.set_max_component_handles(grants.handles);
         store.set_epoch_deadline(SLICES);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(SLICES, Box::pin(tokio::task::yield_now()))));
         store

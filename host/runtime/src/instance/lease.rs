@@ -49,7 +49,7 @@ pub(crate) struct Lease {
     pub(crate) instance: Instance,
     calls: u64,
     owner: Arc<Instances>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Instances {
@@ -104,16 +104,25 @@ impl Instances {
 
     /// An instance for the holder of a permit: the one used last, or a fresh one.
     pub(crate) async fn lease(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> wasmtime::Result<Lease> {
-        let (instance, calls) = match self.take_idle() {
-            Some(idle) => (idle.instance, idle.calls),
-            None => (self.guest.instantiate(&self.grants).await?, 0),
-        };
-        Ok(Lease {
+        match self.take_idle() {
+            Some(idle) => Ok(self.lent(idle.instance, idle.calls, permit)),
+            None => self.fresh(permit).await,
+        }
+    }
+
+    /// An instance for the holder of a permit that served no call before.
+    pub(crate) async fn fresh(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> wasmtime::Result<Lease> {
+        let instance = self.guest.instantiate(&self.grants).await?;
+        Ok(self.lent(instance, 0, permit))
+    }
+
+    fn lent(self: &Arc<Self>, instance: Instance, calls: u64, permit: OwnedSemaphorePermit) -> Lease {
+        Lease {
             instance,
             calls,
             owner: self.clone(),
-            _permit: permit,
-        })
+            permit,
+        }
     }
 
     pub(crate) fn stats(&self) -> InstanceStats {
@@ -134,6 +143,16 @@ impl Instances {
 }
 
 impl Lease {
+    /// Whether the instance served another call before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.calls > 0
+    }
+
+    /// Drops an instance that was lost; a fresh one may take its place.
+    pub(crate) fn lose(self) -> OwnedSemaphorePermit {
+        self.permit
+    }
+
     /// Ends the lease after a call that went well. The instance is kept if its provider's settings say so.
     pub(crate) fn give_back(mut self) {
         let calls = self.calls + 1;

@@ -13,6 +13,7 @@ pub(crate) struct MemoryLimiter {
     limit: usize,
     used: usize,
     refused: bool,
+    refused_table: bool,
 }
 
 impl MemoryLimiter {
@@ -21,6 +22,7 @@ impl MemoryLimiter {
             limit,
             used: 0,
             refused: false,
+            refused_table: false,
         }
     }
 
@@ -29,9 +31,15 @@ impl MemoryLimiter {
         self.refused
     }
 
+    /// Whether the guest asked for a larger table than it may have.
+    pub(crate) fn refused_table(&self) -> bool {
+        self.refused_table
+    }
+
     /// Judges the next call by itself alone.
     pub(crate) fn forget_refusal(&mut self) {
         self.refused = false;
+        self.refused_table = false;
     }
 
     /// Whether the instance holds so much that it is better replaced than reused: memory never shrinks.
@@ -51,6 +59,24 @@ impl ResourceLimiter for MemoryLimiter {
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+        let fits = desired <= MAX_TABLE_ELEMENTS;
+        self.refused_table |= !fits;
+        Ok(fits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_grows_to_its_bound_and_a_refusal_is_remembered_for_its_call() {
+        let mut limiter = MemoryLimiter::new(1 << 20);
+        assert!(limiter.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        assert!(!limiter.refused_table());
+        assert!(!limiter.table_growing(0, MAX_TABLE_ELEMENTS + 1, None).unwrap());
+        assert!(limiter.refused_table() && !limiter.refused());
+        limiter.forget_refusal();
+        assert!(!limiter.refused_table());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -11,8 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_io::IoView;
 
-use crate::instance::guest::MAX_HANDLES;
-use crate::instance::log::GuestLog;
+use crate::instance::log::{GuestLog, LogBudget};
 use crate::instance::memory::MemoryLimiter;
 use crate::lend::http::LentHttp;
 use crate::storage::Storage;
@@ -20,9 +19,12 @@ use crate::storage::Storage;
 /// What a provider's instances are given. The same for all of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Grants {
-    pub(crate) provider: Arc<str>,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) memory: usize,
+    /// Live handles: streams, futures, resources, tasks.
+    pub(crate) handles: usize,
+    /// For the log lines of all instances together.
+    pub(crate) log: Arc<LogBudget>,
     /// Bytes it may hand over in one call of a lent function.
     pub(crate) host_call_bytes: usize,
     /// None while the component describes itself, and for one that does not import it.
@@ -40,6 +42,8 @@ pub(crate) struct CallContext {
     pub(crate) requests: Arc<Semaphore>,
     /// Whether a denial was logged already: a guest that asks again and again fills no log.
     pub(crate) told_denial: AtomicBool,
+    /// Whether it did anything that must not be done twice: sent a request, used its storage, began to answer.
+    acted: AtomicBool,
 }
 
 impl CallContext {
@@ -49,7 +53,18 @@ impl CallContext {
             deadline,
             requests: Arc::new(Semaphore::new(max_concurrent_requests)),
             told_denial: AtomicBool::new(false),
+            acted: AtomicBool::new(false),
         }
+    }
+
+    /// From now on the call is not run again, whatever becomes of its instance.
+    pub(crate) fn act(&self) {
+        self.acted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether running the call again could do something twice.
+    pub(crate) fn has_acted(&self) -> bool {
+        self.acted.load(Ordering::Relaxed)
     }
 }
 
@@ -67,9 +82,9 @@ pub(crate) struct InstanceState {
 
 impl InstanceState {
     pub(crate) fn new(grants: &Grants) -> Self {
-        let log = GuestLog::new(grants.provider.clone());
+        let log = GuestLog::new(grants.log.clone());
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(grants.handles);
         InstanceState {
             table,
             wasi: WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).build(),
@@ -90,14 +105,21 @@ impl InstanceState {
 impl InstanceState {
     /// Turns to a new call: nothing that was kept of the last one shows in it.
     pub(crate) fn begin_call(&mut self, call: Arc<CallContext>) {
+        self.log.begin_call(call.operation);
         self.call = Some(call);
-        self.log.take_last();
         self.memory.forget_refusal();
     }
 
     /// Ends the call. Whether nothing is under way for it any more: an exchange or a stream the guest left behind.
     pub(crate) fn end_call(&mut self) -> bool {
+        self.log.flush_line();
         self.call.take().is_none_or(|call| Arc::into_inner(call).is_some())
+    }
+}
+
+impl Drop for InstanceState {
+    fn drop(&mut self) {
+        self.log.flush_line();
     }
 }
 

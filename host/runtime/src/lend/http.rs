@@ -61,6 +61,7 @@ impl LentHttp {
         })?;
         let options = self.options(call, &request);
         let request = self.admit(request).inspect_err(|error| self.tell_denial(call, error))?;
+        call.act();
         let answer = self
             .pool
             .send(request, options)

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
-use wasmtime::component::Accessor;
+use wasmtime::component::{Accessor, ResourceTableError};
 
 use crate::bindings::v0_1_0::types;
 use crate::component::engine::MAX_INSTANCES;
@@ -13,22 +14,31 @@ use crate::error::{CallError, CallErrorKind};
 use crate::instance::cpu::metered;
 use crate::instance::guest::{Exports, Instance};
 use crate::instance::lease::Lease;
+use crate::instance::memory::MAX_TABLE_ELEMENTS;
 use crate::instance::state::{CallContext, InstanceState};
 use crate::provider::Inner;
 use crate::provider::stats::{Counters, TRAPS};
+use crate::spec::host_call_bytes;
 
 /// What a call of an export gives: wasmtime's own failure, or the adapter's answer.
 pub(crate) type Answer<R> = wasmtime::Result<Result<R, types::Error>>;
 
 /// The part of a call that differs between operations.
 pub(crate) trait Work<R>:
-    for<'a> FnOnce(&'a Accessor<InstanceState>, &'a Exports) -> BoxFuture<'a, Answer<R>> + Send
+    for<'a> FnOnce(&'a Accessor<InstanceState>, &'a Exports) -> BoxFuture<'a, Answer<R>> + Clone + Send
 {
 }
 
 impl<R, F> Work<R> for F where
-    F: for<'a> FnOnce(&'a Accessor<InstanceState>, &'a Exports) -> BoxFuture<'a, Answer<R>> + Send
+    F: for<'a> FnOnce(&'a Accessor<InstanceState>, &'a Exports) -> BoxFuture<'a, Answer<R>> + Clone + Send
 {
+}
+
+/// A call in one instance failed.
+struct Failed {
+    kind: CallErrorKind,
+    /// Where the instance was lost before it did anything: the place for another.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Inner {
@@ -79,17 +89,34 @@ impl Inner {
                 limit: self.instances.max_instances(),
             });
         };
+        let context = || {
+            Arc::new(CallContext::new(
+                operation,
+                deadline,
+                self.limits.max_concurrent_requests,
+            ))
+        };
         let ended = timeout_at(
             deadline,
             metered(self.limits.cpu_time, async {
-                let mut lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
-                let context = CallContext::new(operation, deadline, self.limits.max_concurrent_requests);
-                lease.instance.store.data_mut().begin_call(Arc::new(context));
-                let Instance { store, exports } = &mut lease.instance;
-                let answer = store
-                    .run_concurrent(async |accessor| work(accessor, exports).await)
-                    .await;
-                self.conclude(lease, answer.and_then(|answer| answer))
+                let lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
+                // What a fresh instance does is the component's own doing, and would come out the same again.
+                let spare = lease.is_reused().then(|| work.clone());
+                let failed = match self.attempt(lease, context(), work).await {
+                    Ok(result) => return Ok(result),
+                    Err(failed) => failed,
+                };
+                let (Some(work), Some(place)) = (spare, failed.place) else {
+                    return Err(failed.kind);
+                };
+                self.counters.record_retry();
+                let error = failed.kind.to_string();
+                tracing::warn!(
+                    ?error,
+                    "a reused instance was lost before it did anything; the call is run again"
+                );
+                let lease = self.instances.fresh(place).await.map_err(instantiation_failed)?;
+                self.attempt(lease, context(), work).await.map_err(|failed| failed.kind)
             }),
         )
         .await;
@@ -102,31 +129,86 @@ impl Inner {
         }
     }
 
-    /// Gives the instance back after an answer; drops it after a trap, and says which kind it was.
-    fn conclude<R>(&self, lease: Lease, answer: Answer<R>) -> Result<R, CallErrorKind> {
-        match answer {
+    /// Runs the call in one instance, which is given back after an answer and dropped after a trap.
+    async fn attempt<R: Send>(
+        &self,
+        mut lease: Lease,
+        context: Arc<CallContext>,
+        work: impl Work<R>,
+    ) -> Result<R, Failed> {
+        lease.instance.store.data_mut().begin_call(context.clone());
+        let Instance { store, exports } = &mut lease.instance;
+        let answer = store
+            .run_concurrent(async |accessor| work(accessor, exports).await)
+            .await;
+        let acted = context.has_acted();
+        // The instance is at rest when nobody else holds the call.
+        drop(context);
+        match answer.and_then(|answer| answer) {
             Ok(answer) => {
                 lease.give_back();
-                answer.map_err(CallErrorKind::Provider)
-            }
-            Err(error) => {
-                let state = lease.instance.store.data();
-                let last = state.log.take_last();
-                Err(if state.memory.refused() {
-                    CallErrorKind::OutOfMemory {
-                        limit: self.limits.memory,
-                    }
-                } else {
-                    let cause = error.root_cause().to_string();
-                    CallErrorKind::Trap {
-                        message: if last.is_empty() {
-                            cause
-                        } else {
-                            format!("{cause}; it wrote: {last}")
-                        },
-                    }
+                answer.map_err(|error| Failed {
+                    kind: CallErrorKind::Provider(error),
+                    place: None,
                 })
             }
+            Err(error) => {
+                let kind = self.trapped(lease.instance.store.data(), &error);
+                let again = !acted && !matches!(kind, CallErrorKind::OutOfMemory { .. });
+                let permit = lease.lose();
+                Err(Failed {
+                    kind,
+                    place: again.then_some(permit),
+                })
+            }
+        }
+    }
+
+    /// Which kind of trap it was.
+    fn trapped(&self, state: &InstanceState, error: &wasmtime::Error) -> CallErrorKind {
+        if state.memory.refused() {
+            return CallErrorKind::OutOfMemory {
+                limit: self.limits.memory,
+            };
+        }
+        let cause = error.root_cause().to_string();
+        if let Some(limit) = self.limit_exceeded(state, error, &cause) {
+            return limit;
+        }
+        let last = state.log.take_last();
+        CallErrorKind::Trap {
+            message: if last.is_empty() {
+                cause
+            } else {
+                format!("{cause}; it wrote: {last}")
+            },
+        }
+    }
+
+    /// The limit a trap came from. wasmtime's own errors for two of them are private: they are known by their text,
+    /// which holds nothing of the guest's.
+    fn limit_exceeded(&self, state: &InstanceState, error: &wasmtime::Error, cause: &str) -> Option<CallErrorKind> {
+        let full = matches!(error.downcast_ref(), Some(ResourceTableError::Full));
+        if full || cause.contains("store handle limit exceeded") {
+            Some(CallErrorKind::LimitExceeded {
+                what: "live handles",
+                limit: self.limits.max_handles,
+                setting: "limits.max_handles",
+            })
+        } else if cause.contains("fuel allocated for hostcalls has been exhausted") {
+            Some(CallErrorKind::LimitExceeded {
+                what: "bytes handed to the host at once",
+                limit: host_call_bytes(&self.limits),
+                setting: "limits.max_request_bytes",
+            })
+        } else if state.memory.refused_table() {
+            Some(CallErrorKind::LimitExceeded {
+                what: "elements of a table",
+                limit: MAX_TABLE_ELEMENTS,
+                setting: "fixed",
+            })
+        } else {
+            None
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures::{FutureExt, Stream};
@@ -51,6 +51,8 @@ impl Provider {
             ));
         }
         let (begun, begins) = oneshot::channel();
+        // Shared, as the call may be run again until it has begun to answer.
+        let begun = Arc::new(Mutex::new(Some(begun)));
         let (events, chunks) = mpsc::channel(CHUNKS_BUFFERED);
         let mut call = AbortOnDropHandle::new(tokio::spawn(async move {
             inner
@@ -95,12 +97,15 @@ fn lost(provider: &Inner) -> CallError {
 async fn relay(
     accessor: &Accessor<InstanceState>,
     reply: chat::StreamingResponse,
-    begun: oneshot::Sender<String>,
+    begun: Arc<Mutex<Option<oneshot::Sender<String>>>>,
     events: mpsc::Sender<Vec<Event>>,
 ) -> Answer<()> {
     let (ended, ends) = oneshot::channel();
     let (done, told) = oneshot::channel();
     accessor.with(|mut access| {
+        if let Some(call) = &access.get().call {
+            call.act();
+        }
         reply.events.pipe(
             &mut access,
             EventConsumer {
@@ -110,8 +115,11 @@ async fn relay(
         )?;
         reply.done.pipe(&mut access, DoneConsumer { done: Some(done) })
     })?;
-    // A listener that has gone already drops this call as well.
-    let _ = begun.send(reply.model);
+    let begun = begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(begun) = begun {
+        // A listener that has gone already drops this call as well.
+        let _ = begun.send(reply.model);
+    }
     // The consumer goes when the guest closes its end: nothing is ever sent here.
     let _ = ends.await;
     Ok(told.await.unwrap_or_else(|_| {

@@ -16,8 +16,10 @@ pub struct ProviderStats {
     pub instances: InstanceStats,
     /// Calls by operation and outcome: `ok`, `cancelled`, or the error's kind.
     pub calls: Vec<(&'static str, &'static str, u64)>,
-    /// Instances lost, by kind: `trap`, `deadline`, `cpu-time`, `out-of-memory`.
+    /// Instances lost, by kind: `trap`, `deadline`, `cpu-time`, `out-of-memory`, `limit-exceeded`.
     pub traps: Vec<(&'static str, u64)>,
+    /// Calls that were run again, since their instance was lost before it did anything.
+    pub retries: u64,
     /// Requests that were denied their origin or address.
     pub egress_denied: u64,
     /// How long calls took, all operations together.
@@ -25,16 +27,21 @@ pub struct ProviderStats {
 }
 
 /// The outcomes that cost the instance.
-pub(super) const TRAPS: [&str; 4] = ["trap", "deadline", "cpu-time", "out-of-memory"];
+pub(super) const TRAPS: [&str; 5] = ["trap", "deadline", "cpu-time", "out-of-memory", "limit-exceeded"];
 
 /// A provider's running counts.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     calls: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     call_seconds: Histogram,
+    retries: AtomicU64,
 }
 
 impl Counters {
+    pub(crate) fn record_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn record(&self, operation: &'static str, outcome: &'static str, took: Duration) {
         *self
             .calls
@@ -63,6 +70,7 @@ impl Counters {
         ProviderStats {
             instances,
             traps: TRAPS.into_iter().map(|kind| (kind, lost(kind))).collect(),
+            retries: self.retries.load(Ordering::Relaxed),
             egress_denied: egress_denied.map_or(0, |denied| denied.load(Ordering::Relaxed)),
             call_seconds: self.call_seconds.snapshot(),
             calls,

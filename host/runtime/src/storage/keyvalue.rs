@@ -22,19 +22,16 @@ impl store::Host for InstanceState {
 
 impl store::HostBucket for InstanceState {
     async fn get(&mut self, _bucket: Resource<Bucket>, key: String) -> Keyed<Option<Vec<u8>>> {
-        let values = with(self.storage.clone(), move |storage| storage.get_many(&[key])).await?;
+        let values = with(self, move |storage| storage.get_many(&[key])).await?;
         Ok(values.map(|mut values| values.pop().flatten()))
     }
 
     async fn set(&mut self, _bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Keyed<()> {
-        with(self.storage.clone(), move |storage| {
-            storage.write(&[(key, Some(value))])
-        })
-        .await
+        with(self, move |storage| storage.write(&[(key, Some(value))])).await
     }
 
     async fn delete(&mut self, _bucket: Resource<Bucket>, key: String) -> Keyed<()> {
-        with(self.storage.clone(), move |storage| storage.write(&[(key, None)])).await
+        with(self, move |storage| storage.write(&[(key, None)])).await
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Keyed<bool> {
@@ -42,7 +39,7 @@ impl store::HostBucket for InstanceState {
     }
 
     async fn list_keys(&mut self, _bucket: Resource<Bucket>, cursor: Option<u64>) -> Keyed<store::KeyResponse> {
-        let page = with(self.storage.clone(), move |storage| storage.list_keys(cursor)).await?;
+        let page = with(self, move |storage| storage.list_keys(cursor)).await?;
         Ok(page.map(|page| store::KeyResponse {
             keys: page.keys,
             cursor: page.cursor,
@@ -61,7 +58,7 @@ impl batch::Host for InstanceState {
         _bucket: Resource<Bucket>,
         keys: Vec<String>,
     ) -> Keyed<Vec<Option<(String, Vec<u8>)>>> {
-        with(self.storage.clone(), move |storage| {
+        with(self, move |storage| {
             let values = storage.get_many(&keys)?;
             Ok(keys
                 .into_iter()
@@ -73,7 +70,7 @@ impl batch::Host for InstanceState {
     }
 
     async fn set_many(&mut self, _bucket: Resource<Bucket>, key_values: Vec<(String, Vec<u8>)>) -> Keyed<()> {
-        with(self.storage.clone(), move |storage| {
+        with(self, move |storage| {
             let changes: Vec<_> = key_values.into_iter().map(|(key, value)| (key, Some(value))).collect();
             storage.write(&changes)
         })
@@ -81,7 +78,7 @@ impl batch::Host for InstanceState {
     }
 
     async fn delete_many(&mut self, _bucket: Resource<Bucket>, keys: Vec<String>) -> Keyed<()> {
-        with(self.storage.clone(), move |storage| {
+        with(self, move |storage| {
             let changes: Vec<_> = keys.into_iter().map(|key| (key, None)).collect();
             storage.write(&changes)
         })
@@ -90,12 +87,21 @@ impl batch::Host for InstanceState {
 }
 
 async fn with<T: Send + 'static>(
-    storage: Option<Storage>,
+    state: &mut InstanceState,
     work: impl FnOnce(&Storage) -> Result<T, redb::Error> + Send + 'static,
 ) -> Keyed<T> {
-    let Some(storage) = storage else {
+    let Some(storage) = state.storage.clone() else {
         return Ok(Err(store::Error::AccessDenied));
     };
+    if let Some(call) = &state.call {
+        call.act();
+    }
     let done = tokio::task::spawn_blocking(move || work(&storage)).await?;
-    Ok(done.map_err(|error| store::Error::Other(error.to_string())))
+    Ok(done.map_err(|error| {
+        store::Error::Other(match error {
+            // What was refused here says so itself.
+            redb::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        })
+    }))
 }

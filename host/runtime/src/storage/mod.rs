@@ -10,6 +10,12 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 /// The table that holds a provider's bucket.
 const BUCKET: TableDefinition<&str, &[u8]> = TableDefinition::new("bucket");
 
+/// The table that tells how many bytes the bucket holds, changed in one transaction with it.
+const USAGE: TableDefinition<&str, u64> = TableDefinition::new("usage");
+
+/// The one entry of [`USAGE`]: bytes of keys and values.
+const BYTES: &str = "bytes";
+
 /// Keys in one page of a listing.
 const PAGE: usize = 1_000;
 
@@ -21,7 +27,11 @@ const MOST_READ: usize = 64 << 20;
 
 /// A provider's open storage.
 #[derive(Debug, Clone)]
-pub(crate) struct Storage(Arc<Database>);
+pub(crate) struct Storage {
+    database: Arc<Database>,
+    /// Bytes of keys and values that it may hold.
+    quota: u64,
+}
 
 /// The one bucket, as a resource in a guest's hands. It holds nothing: the storage is the provider's.
 #[derive(Debug)]
@@ -35,7 +45,7 @@ pub(crate) struct Page {
 
 impl Storage {
     /// Opens the file, or makes it and the folders above it. It is this process's alone until it is dropped.
-    pub(crate) fn open(file: &Path) -> Result<Storage, String> {
+    pub(crate) fn open(file: &Path, quota: u64) -> Result<Storage, String> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         }
@@ -45,11 +55,14 @@ impl Storage {
             }
             other => other.to_string(),
         })?;
-        Ok(Storage(Arc::new(database)))
+        Ok(Storage {
+            database: Arc::new(database),
+            quota,
+        })
     }
 
     pub(crate) fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, redb::Error> {
-        let transaction = self.0.begin_read()?;
+        let transaction = self.database.begin_read()?;
         let table = match transaction.open_table(BUCKET) {
             Ok(table) => table,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(vec![None; keys.len()]),
@@ -69,7 +82,8 @@ impl Storage {
         keys.iter().map(read).collect()
     }
 
-    /// Writes and deletes, all or nothing. `None` deletes.
+    /// Writes and deletes, all or nothing. `None` deletes. What would leave more than the quota is refused, unless it
+    /// leaves less than there was.
     pub(crate) fn write(&self, changes: &[(String, Option<Vec<u8>>)]) -> Result<(), redb::Error> {
         if let Some((key, _)) = changes.iter().find(|(key, _)| key.len() > LONGEST_KEY) {
             return Err(refused(format!(
@@ -77,15 +91,37 @@ impl Storage {
                 key.len()
             )));
         }
-        let transaction = self.0.begin_write()?;
+        let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(BUCKET)?;
+            let mut usage = transaction.open_table(USAGE)?;
+            let counted = usage.get(BYTES)?.map(|bytes| bytes.value());
+            let before = match counted {
+                Some(bytes) => bytes,
+                // A file that was made before its bytes were counted.
+                None => count_bytes(&table)?,
+            };
+            let mut after = before;
             for (key, value) in changes {
-                match value {
-                    Some(value) => drop(table.insert(key.as_str(), value.as_slice())?),
-                    None => drop(table.remove(key.as_str())?),
+                let replaced = match value {
+                    Some(value) => {
+                        after += entry_bytes(key, value);
+                        table.insert(key.as_str(), value.as_slice())?
+                    }
+                    None => table.remove(key.as_str())?,
+                };
+                if let Some(old) = replaced {
+                    after = after.saturating_sub(entry_bytes(key, old.value()));
                 }
             }
+            if after > self.quota && after > before {
+                // The transaction ends without having been.
+                return Err(refused(format!(
+                    "this would keep {after} bytes, more than {} (limits.storage)",
+                    self.quota
+                )));
+            }
+            usage.insert(BYTES, after)?;
         }
         transaction.commit()?;
         Ok(())
@@ -94,7 +130,7 @@ impl Storage {
     /// The page of keys that begins at `cursor`, in order.
     pub(crate) fn list_keys(&self, cursor: Option<u64>) -> Result<Page, redb::Error> {
         let begin = usize::try_from(cursor.unwrap_or_default()).unwrap_or(usize::MAX);
-        let transaction = self.0.begin_read()?;
+        let transaction = self.database.begin_read()?;
         let table = match transaction.open_table(BUCKET) {
             Ok(table) => table,
             Err(redb::TableError::TableDoesNotExist(_)) => {
@@ -118,6 +154,19 @@ impl Storage {
     }
 }
 
+fn entry_bytes(key: &str, value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
+}
+
+fn count_bytes(bucket: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64, redb::Error> {
+    let mut bytes = 0;
+    for entry in bucket.iter()? {
+        let (key, value) = entry?;
+        bytes += entry_bytes(key.value(), value.value());
+    }
+    Ok(bytes)
+}
+
 fn refused(what: String) -> redb::Error {
     redb::Error::Io(std::io::Error::other(what))
 }
@@ -126,9 +175,11 @@ fn refused(what: String) -> redb::Error {
 mod tests {
     use super::*;
 
+    const QUOTA: u64 = 1 << 30;
+
     fn storage() -> (tempfile::TempDir, Storage) {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::open(&folder.path().join("new/acme.redb")).unwrap();
+        let storage = Storage::open(&folder.path().join("new/acme.redb"), QUOTA).unwrap();
         (folder, storage)
     }
 
@@ -176,7 +227,75 @@ mod tests {
     fn a_file_that_is_open_elsewhere_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("acme.redb");
-        let _open = Storage::open(&file).unwrap();
-        assert!(Storage::open(&file).unwrap_err().contains("another process"));
+        let _open = Storage::open(&file, QUOTA).unwrap();
+        assert!(Storage::open(&file, QUOTA).unwrap_err().contains("another process"));
+    }
+
+    /// A write of `bytes` in all under a key of one byte.
+    fn put(key: &str, bytes: usize) -> (String, Option<Vec<u8>>) {
+        (key.to_owned(), Some(vec![0; bytes - key.len()]))
+    }
+
+    #[test]
+    fn a_write_past_the_quota_names_it_and_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(&folder.path().join("acme.redb"), 100).unwrap();
+        storage.write(&[put("a", 60)]).unwrap();
+        let error = storage
+            .write(&[("a".into(), None), put("b", 50), put("c", 51)])
+            .unwrap_err();
+        assert!(error.to_string().contains("limits.storage"), "{error}");
+        let keys = ["a", "b", "c"].map(String::from);
+        let sizes: Vec<_> = storage
+            .get_many(&keys)
+            .unwrap()
+            .into_iter()
+            .map(|value| value.map(|v| v.len()))
+            .collect();
+        assert_eq!(sizes, [Some(59), None, None]);
+        storage.write(&[put("b", 40)]).unwrap();
+    }
+
+    #[test]
+    fn the_bytes_kept_are_counted_exactly_across_restarts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("acme.redb");
+        let open = || Storage::open(&file, 100).unwrap();
+        open().write(&[put("a", 60), put("b", 30)]).unwrap();
+        // Written over, then deleted: each counts for what it is.
+        open().write(&[put("a", 10)]).unwrap();
+        open()
+            .write(&[("b".into(), None), ("never there".into(), None)])
+            .unwrap();
+        assert!(open().write(&[put("c", 91)]).is_err());
+        open().write(&[put("c", 90)]).unwrap();
+        assert!(open().write(&[put("d", 1)]).is_err());
+    }
+
+    #[test]
+    fn a_file_from_before_its_bytes_were_counted_is_counted_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("acme.redb");
+        let storage = Storage::open(&file, 100).unwrap();
+        storage.write(&[put("a", 90)]).unwrap();
+        let transaction = storage.database.begin_write().unwrap();
+        transaction.delete_table(USAGE).unwrap();
+        transaction.commit().unwrap();
+        assert!(storage.write(&[put("b", 11)]).is_err());
+        storage.write(&[put("b", 10)]).unwrap();
+    }
+
+    #[test]
+    fn a_bucket_over_a_lowered_quota_can_be_made_smaller() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("acme.redb");
+        Storage::open(&file, 100)
+            .unwrap()
+            .write(&[put("a", 50), put("b", 50)])
+            .unwrap();
+        let storage = Storage::open(&file, 10).unwrap();
+        assert!(storage.write(&[put("c", 1)]).is_err());
+        storage.write(&[("a".into(), None)]).unwrap();
+        storage.write(&[put("b", 49)]).unwrap();
     }
 }

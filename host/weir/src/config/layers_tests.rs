@@ -353,6 +353,7 @@ fn the_memory_store_is_resident_with_room() {
     let limits = &without_file(&[]).config.providers["memory"].limits;
     assert_eq!(limits.isolation, super::super::settings::Isolation::Resident);
     assert_eq!(limits.memory.0, 1 << 30);
+    assert_eq!(limits.storage.0, 4 << 30);
 }
 
 #[test]

@@ -383,6 +383,12 @@ pub struct Limits {
     pub max_calls: NonZeroUsize,
     /// What happens to an instance after a call.
     pub isolation: Isolation,
+    /// Live handles of one instance: streams, futures, resources, tasks.
+    pub max_handles: NonZeroUsize,
+    /// Log lines, all instances together: bytes a second, after as many at once. What is over is dropped.
+    pub log_bytes_per_second: ByteSize,
+    /// What a stateful component keeps: keys and values.
+    pub storage: ByteSize,
     /// Longest body of a request.
     pub max_request_bytes: ByteSize,
     /// Requests of one call in flight at once.
@@ -413,6 +419,9 @@ impl Default for Limits {
             max_instances: NonZeroUsize::new(limits.max_instances).unwrap_or(NonZeroUsize::MIN),
             max_calls: number(limits.max_calls).unwrap_or(NonZeroUsize::MIN),
             isolation: Isolation::default(),
+            max_handles: NonZeroUsize::new(limits.max_handles).unwrap_or(NonZeroUsize::MIN),
+            log_bytes_per_second: ByteSize(limits.log_bytes_per_second as u64),
+            storage: ByteSize(limits.storage),
             max_request_bytes: ByteSize(limits.max_request_bytes as u64),
             max_concurrent_requests: NonZeroUsize::new(limits.max_concurrent_requests).unwrap_or(NonZeroUsize::MIN),
         }
@@ -432,6 +441,9 @@ impl From<&Limits> for weir_runtime::Limits {
                 Isolation::Call => weir_runtime::Isolation::Call,
                 Isolation::Resident => weir_runtime::Isolation::Resident,
             },
+            max_handles: limits.max_handles.get(),
+            log_bytes_per_second: bytes(limits.log_bytes_per_second),
+            storage: limits.storage.0,
             max_request_bytes: bytes(limits.max_request_bytes),
             max_concurrent_requests: limits.max_concurrent_requests.get(),
         }

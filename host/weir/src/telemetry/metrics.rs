@@ -242,6 +242,12 @@ impl Snapshot {
         )?;
         counters(
             encoder,
+            "weir_guest_retries",
+            "Calls run again, since their instance was lost before it did anything.",
+            providers().map(|(name, stats)| ([("provider", name.clone())], stats.retries)),
+        )?;
+        counters(
+            encoder,
             "weir_egress_denied",
             "Requests that were denied their origin or address.",
             providers().map(|(name, stats)| ([("provider", name.clone())], stats.egress_denied)),
