@@ -36,4 +36,4 @@ pub use instance::lease::InstanceStats;
 pub use origin::{InvalidOrigin, Origin};
 pub use provider::{Provider, chat_stream::ChatStream, stats::ProviderStats};
 pub use runtime::{Runtime, RuntimeOptions};
-pub use spec::{EgressGrant, Isolation, Limits, ProviderSpec};
+pub use spec::{EgressGrant, Isolation, Limits, ProviderSpec, SecretGrant};

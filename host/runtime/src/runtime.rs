@@ -202,6 +202,7 @@ impl Runtime {
 
     fn lend_http(&self, spec: &ProviderSpec, manifest: &Manifest) -> Result<LentHttp, LoadError> {
         let origins = effective_origins(spec, manifest)?;
+        check_secret_origins(spec, &origins)?;
         let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
         let mut settings = spec.pool.clone();
         settings.address_filter = Some(filter);
@@ -217,7 +218,7 @@ impl Runtime {
             provider: spec.name.as_str().into(),
             pool,
             egress: Egress::new(origins),
-            redactor: Redactor::new(spec.secrets.values()),
+            redactor: Redactor::new(spec.secrets.values().map(|secret| &secret.value)),
             secrets: Secrets::new(spec.secrets.clone()),
             max_request_bytes: spec.limits.max_request_bytes,
             denied: Default::default(),
@@ -296,6 +297,23 @@ fn check_secrets(spec: &ProviderSpec, manifest: &Manifest) -> Result<(), LoadErr
             description: secret.description.clone(),
         }),
     }
+}
+
+/// A secret bound to a place where it can't be sent is more likely a mistake than a wish.
+fn check_secret_origins(spec: &ProviderSpec, granted: &[Origin]) -> Result<(), LoadError> {
+    for (name, secret) in &spec.secrets {
+        let mut bound = secret.origins.iter().flatten();
+        if let Some(origin) = bound.find(|origin| !granted.contains(origin)) {
+            let granted: Vec<String> = granted.iter().map(Origin::to_string).collect();
+            return Err(LoadError::SecretOrigin {
+                provider: spec.name.clone(),
+                secret: name.clone(),
+                origin: origin.clone(),
+                granted: granted.join(", "),
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn open_storage(spec: &ProviderSpec, manifest: &Manifest) -> Result<Option<Storage>, LoadError> {
