@@ -18,6 +18,9 @@ mod bindings;
 mod capability;
 mod component;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance;
 mod lend;
 mod origin;
