@@ -11,7 +11,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 use weir_pool::{PoolManager, TlsError};
-use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, SecretGrant, WasiMode, metadata};
+use weir_runtime::{
+    EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, SecretGrant, WasiMode, metadata,
+};
 
 use crate::bundled;
 use crate::config::settings::{Isolation, Wasi};

@@ -303,7 +303,10 @@ mod tests {
                     panic!("{url} must be denied");
                 };
                 let origin: Origin = url.parse().unwrap();
-                assert!(message.contains("`api_key`") && message.contains(&origin.to_string()), "{message}");
+                assert!(
+                    message.contains("`api_key`") && message.contains(&origin.to_string()),
+                    "{message}"
+                );
                 assert!(!message.contains("hush"), "{message}");
             }
         }

@@ -101,7 +101,9 @@ impl HostError {
                 | HostError::MissingSecret { .. }
                 | HostError::NotBundled { .. }
                 | HostError::PoolSettings { .. }
-                | HostError::Load(LoadError::UnknownSetting { .. } | LoadError::Origin { .. } | LoadError::SecretOrigin { .. })
+                | HostError::Load(
+                    LoadError::UnknownSetting { .. } | LoadError::Origin { .. } | LoadError::SecretOrigin { .. }
+                )
         )
     }
 
