@@ -51,9 +51,11 @@ soak: python-clients peers
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
-fuzz seconds="60": cargo-fuzz
-    cd host/pool && for target in $(cargo fuzz list); do \
-        RUSTC_BOOTSTRAP=1 cargo fuzz run $target -- -max_total_time={{seconds}}; done
+fuzz seconds="60": build-guests cargo-fuzz
+    mkdir -p host/runtime/fuzz/corpus/inspect
+    for name in {{adapters}}; do head -c 4096 guest-providers/dist/$name.wasm > host/runtime/fuzz/corpus/inspect/$name; done
+    for crate in host/pool host/runtime; do (cd $crate && for target in $(cargo fuzz list); do \
+        RUSTC_BOOTSTRAP=1 cargo fuzz run $target -- -max_total_time={{seconds}}; done); done
 
 [private]
 cargo-fuzz:
@@ -87,6 +89,7 @@ lint: build-guests cargo-deny
     cd tests/fixtures && cargo fmt --all --check
     cd benches && cargo fmt --all --check
     cd host/pool/fuzz && cargo fmt --all --check
+    cd host/runtime/fuzz && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
     cd benches && cargo clippy --locked --all-targets -- -D warnings
@@ -109,6 +112,7 @@ fmt:
     cd tests/fixtures && cargo fmt --all
     cd benches && cargo fmt --all
     cd host/pool/fuzz && cargo fmt --all
+    cd host/runtime/fuzz && cargo fmt --all
 
 # Installs the program into Cargo's folder, optimised.
 install: build-guests

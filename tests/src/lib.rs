@@ -7,6 +7,7 @@
 pub mod configuration;
 mod program;
 mod running;
+mod sentinel;
 mod server;
 mod tree;
 

@@ -7,6 +7,8 @@ use anyhow::Context;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::sentinel::Sentinel;
+
 /// The program with a folder of its own for configuration, data and cache, and an environment that holds nothing of
 /// the machine's.
 pub struct Program {
@@ -66,6 +68,8 @@ impl Program {
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())
+            // For the sentinel. A test that cares for the log sets its own.
+            .env("RUST_LOG", "trace")
             .env("WEIR_DATA_DIR", self.folder.path().join("data"))
             // Compiled components are shared: they do not depend on the test.
             .env("WEIR_CACHE_DIR", crate::executable().with_file_name("weir-test-cache"))
@@ -77,12 +81,17 @@ impl Program {
     }
 
     /// Runs it to its end.
+    ///
+    /// # Errors
+    /// If it lets out a secret, too.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> anyhow::Result<Finished> {
-        Ok(self
-            .command(arguments)
-            .output()
-            .context("the program did not start")?
-            .into())
+        let output = self.command(arguments).output().context("the program did not start")?;
+        self.sentinel().finished(output)
+    }
+
+    /// The watch for the secrets that the program was given.
+    pub(crate) fn sentinel(&self) -> Sentinel {
+        Sentinel::of(&self.environment)
     }
 }
 

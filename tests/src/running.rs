@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::sentinel::Sentinel;
 use crate::{Finished, Program};
 
 /// Longer than anything a test waits for takes on a busy machine.
@@ -13,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A run that is under way; killed when dropped.
 pub struct Running {
     child: Option<Child>,
+    sentinel: Sentinel,
 }
 
 impl Running {
@@ -25,7 +27,10 @@ impl Running {
             .command(arguments)
             .spawn()
             .context("the program did not start")?;
-        Ok(Running { child: Some(child) })
+        Ok(Running {
+            child: Some(child),
+            sentinel: program.sentinel(),
+        })
     }
 
     /// Sends SIGINT, as Ctrl-C does, and waits for the end.
@@ -43,7 +48,7 @@ impl Running {
         Command::new("kill")
             .args(["-s", name, &child.id().to_string()])
             .status()?;
-        Ok(child.wait_with_output()?.into())
+        self.sentinel.finished(child.wait_with_output()?)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `weir serve`, running.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Child;
+use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -10,10 +11,13 @@ use serde_json::Value;
 use weir_pool::{Pool, PoolManager, PoolSettings, SendOptions};
 
 use crate::program::Program;
+use crate::sentinel::Sentinel;
 
-/// A running server; ended when dropped.
+/// A running server; ended when dropped. Its log and its answers are searched for secrets.
 pub struct Server {
     child: Child,
+    log: Option<JoinHandle<anyhow::Result<()>>>,
+    sentinel: Sentinel,
     url: String,
     client: Pool,
 }
@@ -23,9 +27,14 @@ impl Server {
     pub fn start(program: &Program) -> anyhow::Result<Server> {
         let mut child = program
             .command(["--json", "serve", "--listen", "127.0.0.1:0"])
-            .stderr(Stdio::inherit())
             .spawn()
             .context("the program did not start")?;
+        let sentinel = program.sentinel();
+        let stderr = child.stderr.take().context("no standard error")?;
+        let log = thread::spawn({
+            let sentinel = sentinel.clone();
+            move || sentinel.read_log(stderr)
+        });
         let stdout = child.stdout.take().context("no standard output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
@@ -35,7 +44,13 @@ impl Server {
             .with_context(|| format!("no url in {line}"))?
             .to_owned();
         let client = PoolManager::new()?.pool("tests", PoolSettings::default())?;
-        Ok(Server { child, url, client })
+        Ok(Server {
+            child,
+            log: Some(log),
+            sentinel,
+            url,
+            client,
+        })
     }
 
     /// Its address, without a slash at the end.
@@ -74,7 +89,11 @@ impl Server {
     async fn send(&self, request: http::Request<Bytes>) -> anyhow::Result<http::Response<Bytes>> {
         let answer = self.client.send(request, SendOptions::default()).await?;
         let (head, body) = answer.into_parts();
-        Ok(http::Response::from_parts(head, body.collect().await?.to_bytes()))
+        let body = body.collect().await?.to_bytes();
+        self.sentinel
+            .search("an answer's headers", format!("{:?}", head.headers).as_bytes())?;
+        self.sentinel.search("an answer", &body)?;
+        Ok(http::Response::from_parts(head, body))
     }
 
     /// Its process, for signals.
@@ -93,5 +112,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = self.log.take().and_then(|log| log.join().ok());
+        if let Some(Err(found)) = log
+            && !thread::panicking()
+        {
+            std::panic::panic_any(format!("{found:#}"));
+        }
     }
 }

@@ -6,24 +6,30 @@ use weir_upstream::{Api, Upstream};
 
 const KEY: &str = "sentinel-7f3a9c";
 
-fn program(upstream: &Upstream) -> Program {
+/// The misbehaver with the key, bound to `origins` if there are any.
+fn bound(upstream: &Upstream, origins: &str) -> Program {
     Program::with_config(&format!(
         r#"
         [providers.bad]
         component = "{}"
         [providers.bad.config]
         base_url = "{}/models"
+        other_url = "{}"
         [providers.bad.secrets]
-        api_key = {{ env = "SENTINEL" }}
+        api_key = {{ env = "SENTINEL_KEY"{origins} }}
         [providers.bad.egress]
         allow_private = ["127.0.0.1/32"]
         "#,
         fixture("misbehaver").display(),
         upstream.openai_url(),
+        upstream.own_url_of(Api::Cohere),
     ))
     .unwrap()
-    .env("SENTINEL", KEY)
-    .env("RUST_LOG", "trace")
+    .env("SENTINEL_KEY", KEY)
+}
+
+fn program(upstream: &Upstream) -> Program {
+    bound(upstream, "")
 }
 
 fn order(order: &str) -> String {
@@ -47,7 +53,6 @@ async fn a_component_that_tells_every_byte_it_sees_tells_no_key() {
         "it tells the answer: {}",
         finished.stdout
     );
-    assert!(!finished.stdout.contains(KEY) && !finished.stderr.contains(KEY));
     let received = upstream.last_request(Api::OpenAi).unwrap();
     assert_eq!(received.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
 }
@@ -77,5 +82,42 @@ async fn a_secret_does_not_go_to_an_origin_that_is_not_granted() {
         .unwrap();
     assert!(finished.stderr.contains("egress-denied"), "{finished:?}");
     assert_eq!(upstream.stats().connections.opened, 0);
-    assert!(!finished.stderr.contains(KEY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_goes_to_all_of_the_providers_origins_unless_it_is_bound() {
+    let upstream = Upstream::builder().api_key(KEY).start().await.unwrap();
+    let other = format!("{}/v1/models", upstream.own_url_of(Api::Cohere));
+    let input = order(&format!("steal api_key {other}"));
+    let run = |program: Program| {
+        program
+            .run(["--json", "call", "bad", "chat", "--input", &input])
+            .unwrap()
+    };
+
+    let finished = run(program(&upstream));
+    assert_eq!(finished.status, Some(0), "{finished:?}");
+    let received = upstream.last_request(Api::Cohere).unwrap();
+    assert_eq!(received.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+
+    let origins = format!(", origins = [\"{}\"]", upstream.openai_url());
+    let finished = run(bound(&upstream, &origins));
+    assert_eq!(finished.status, Some(1), "{finished:?}");
+    for named in ["credential-denied", "api_key", &upstream.own_url_of(Api::Cohere)] {
+        assert!(finished.stderr.contains(named), "{named}: {finished:?}");
+    }
+    assert_eq!(upstream.requests(Api::Cohere).len(), 1, "the bound one was not sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_bound_to_no_origin_that_is_not_granted() {
+    let upstream = Upstream::builder().api_key(KEY).start().await.unwrap();
+    let finished = bound(&upstream, ", origins = [\"https://elsewhere.example\"]")
+        .run(["call", "bad", "chat", "--input", &order("echo")])
+        .unwrap();
+    assert_eq!(finished.status, Some(2), "{finished:?}");
+    for named in ["`bad`", "`api_key`", "https://elsewhere.example", "egress.allow"] {
+        assert!(finished.stderr.contains(named), "{named}: {finished:?}");
+    }
+    assert_eq!(upstream.stats().connections.opened, 0);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::bindings::v0_1_0::types::{Error as ProviderError, Failure, HttpError};
 use crate::capability::Capability;
-use crate::origin::InvalidOrigin;
+use crate::origin::{InvalidOrigin, Origin};
 
 /// The runtime could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,21 @@ pub enum LoadError {
         provider: String,
         /// The origins, quoted.
         asked: String,
+    },
+    /// A secret is bound to an origin that its provider may not send to.
+    #[error(
+        "provider `{provider}`: the secret `{secret}` is bound to {origin}, which is not granted to the provider; it \
+         may send to {granted} (egress.allow)"
+    )]
+    SecretOrigin {
+        /// The provider.
+        provider: String,
+        /// The secret's name.
+        secret: String,
+        /// The origin.
+        origin: Origin,
+        /// The provider's origins.
+        granted: String,
     },
     /// It keeps state, and was granted no storage.
     #[error("provider `{provider}` keeps state and needs storage; grant it a file")]

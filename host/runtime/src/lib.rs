@@ -18,6 +18,9 @@ mod bindings;
 mod capability;
 mod component;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance;
 mod lend;
 mod origin;
@@ -36,4 +39,4 @@ pub use instance::lease::InstanceStats;
 pub use origin::{InvalidOrigin, Origin};
 pub use provider::{Provider, chat_stream::ChatStream, stats::ProviderStats};
 pub use runtime::{Runtime, RuntimeOptions};
-pub use spec::{EgressGrant, Isolation, Limits, ProviderSpec};
+pub use spec::{EgressGrant, Isolation, Limits, ProviderSpec, SecretGrant};

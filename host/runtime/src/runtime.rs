@@ -29,7 +29,7 @@ use crate::lend::http::LentHttp;
 use crate::lend::redact::Redactor;
 use crate::origin::Origin;
 use crate::provider::{Inner, Provider};
-use crate::spec::{Isolation, Limits, ProviderSpec, host_call_bytes};
+use crate::spec::{EgressGrant, Isolation, Limits, ProviderSpec, host_call_bytes};
 use crate::storage::Storage;
 
 /// How long describing may take: there is nothing to wait for.
@@ -204,7 +204,8 @@ impl Runtime {
     }
 
     fn lend_http(&self, spec: &ProviderSpec, manifest: &Manifest) -> Result<LentHttp, LoadError> {
-        let origins = effective_origins(spec, manifest)?;
+        let origins = effective_origins(&spec.name, &spec.config, &spec.egress, manifest)?;
+        check_secret_origins(spec, &origins)?;
         let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
         let mut settings = spec.pool.clone();
         settings.address_filter = Some(filter);
@@ -220,7 +221,7 @@ impl Runtime {
             provider: spec.name.as_str().into(),
             pool,
             egress: Egress::new(origins),
-            redactor: Redactor::new(spec.secrets.values()),
+            redactor: Redactor::new(spec.secrets.values().map(|secret| &secret.value)),
             secrets: Secrets::new(spec.secrets.clone()),
             max_request_bytes: spec.limits.max_request_bytes,
             denied: Default::default(),
@@ -230,32 +231,37 @@ impl Runtime {
 
 /// Allowed is what the manifest asks for and the operator grants: by `egress.allow`, or by the settings he gave
 /// (`base_url`), or by trusting the manifest.
-fn effective_origins(spec: &ProviderSpec, manifest: &Manifest) -> Result<Vec<Origin>, LoadError> {
+pub(crate) fn effective_origins(
+    provider: &str,
+    config: &BTreeMap<String, String>,
+    egress: &EgressGrant,
+    manifest: &Manifest,
+) -> Result<Vec<Origin>, LoadError> {
     let mut asked = Vec::new();
     let mut granted = Vec::new();
     for origin in &manifest.origins {
         let (text, given) = match origin {
             metadata::Origin::Fixed(text) => (Some(text.as_str()), false),
-            metadata::Origin::OfSetting(name) => match spec.config.get(name) {
+            metadata::Origin::OfSetting(name) => match config.get(name) {
                 Some(value) => (Some(value.as_str()), true),
                 None => (default_of(manifest, name), false),
             },
         };
         let Some(text) = text else { continue };
         let origin: Origin = text.parse().map_err(|source| LoadError::Origin {
-            provider: spec.name.clone(),
+            provider: provider.to_owned(),
             source,
         })?;
-        let grant = match &spec.egress.allow {
+        let grant = match &egress.allow {
             Some(allow) => allow.contains(&origin),
-            None => given || spec.egress.trust_manifest,
+            None => given || egress.trust_manifest,
         };
         asked.push(format!("\"{origin}\""));
         granted.extend(grant.then_some(origin));
     }
     if granted.is_empty() && !asked.is_empty() {
         return Err(LoadError::NoEgress {
-            provider: spec.name.clone(),
+            provider: provider.to_owned(),
             asked: asked.join(", "),
         });
     }
@@ -299,6 +305,23 @@ fn check_secrets(spec: &ProviderSpec, manifest: &Manifest) -> Result<(), LoadErr
             description: secret.description.clone(),
         }),
     }
+}
+
+/// A secret bound to a place where it can't be sent is more likely a mistake than a wish.
+fn check_secret_origins(spec: &ProviderSpec, granted: &[Origin]) -> Result<(), LoadError> {
+    for (name, secret) in &spec.secrets {
+        let mut bound = secret.origins.iter().flatten();
+        if let Some(origin) = bound.find(|origin| !granted.contains(origin)) {
+            let granted: Vec<String> = granted.iter().map(Origin::to_string).collect();
+            return Err(LoadError::SecretOrigin {
+                provider: spec.name.clone(),
+                secret: name.clone(),
+                origin: origin.clone(),
+                granted: granted.join(", "),
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn open_storage(spec: &ProviderSpec, manifest: &Manifest) -> Result<Option<Storage>, LoadError> {

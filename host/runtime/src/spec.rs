@@ -24,7 +24,7 @@ pub struct ProviderSpec {
     /// Settings that are no secrets, as the component reads them.
     pub config: BTreeMap<String, String>,
     /// Secrets by name. The component can name them and never read them.
-    pub secrets: BTreeMap<String, SecretString>,
+    pub secrets: BTreeMap<String, SecretGrant>,
     /// The pool that carries its requests. Which addresses it may dial follows from `egress`, and the component can
     /// shorten its time-outs and never lengthen them, whatever is said here.
     pub pool: PoolSettings,
@@ -34,6 +34,25 @@ pub struct ProviderSpec {
     pub limits: Limits,
     /// The file a stateful provider keeps its data in. None grants no storage.
     pub storage: Option<PathBuf>,
+}
+
+/// A secret, and where it may be sent.
+#[derive(Debug, Clone)]
+pub struct SecretGrant {
+    /// The secret itself.
+    pub value: SecretString,
+    /// Origins, each of them among the provider's. None means all of the provider's.
+    pub origins: Option<Vec<Origin>>,
+}
+
+/// One that may go to all of the provider's origins.
+impl<S: Into<SecretString>> From<S> for SecretGrant {
+    fn from(value: S) -> Self {
+        SecretGrant {
+            value: value.into(),
+            origins: None,
+        }
+    }
 }
 
 /// Where a provider's requests may go.

@@ -11,11 +11,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 use weir_pool::{PoolManager, TlsError};
-use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, WasiMode, metadata};
+use weir_runtime::{
+    EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, SecretGrant, WasiMode, metadata,
+};
 
 use crate::bundled;
 use crate::config::settings::{Isolation, Wasi};
-use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, SecretError, SecretSource};
+use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, ProviderSecret, SecretError};
 
 pub use error::HostError;
 
@@ -206,9 +208,13 @@ impl Host {
         })
     }
 
-    fn secrets(&self, name: &str, config: &ProviderConfig) -> Result<BTreeMap<String, SecretString>, HostError> {
-        let read = |(secret, source): (&String, &SecretSource)| match source.read(&self.config.environment) {
-            Ok(value) => Ok((secret.clone(), value)),
+    fn secrets(&self, name: &str, config: &ProviderConfig) -> Result<BTreeMap<String, SecretGrant>, HostError> {
+        let read = |(secret, kept): (&String, &ProviderSecret)| match kept.source.read(&self.config.environment) {
+            Ok(value) => {
+                let origins = kept.origins.as_ref();
+                let origins = origins.map(|origins| origins.iter().map(|origin| origin.0.clone()).collect());
+                Ok((secret.clone(), SecretGrant { value, origins }))
+            }
             Err(source) => Err(HostError::SecretNotFound {
                 provider: name.to_owned(),
                 secret: secret.clone(),

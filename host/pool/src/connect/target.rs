@@ -92,6 +92,65 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::any::Any;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use tokio::net::TcpListener;
+
+    use super::super::resolve::{Resolve, Resolved};
+
+    /// Permits 127.0.0.1 and notes what it was asked.
+    #[derive(Debug, Default)]
+    struct Noting(Mutex<Vec<IpAddr>>);
+
+    impl AddressFilter for Noting {
+        fn permits(&self, address: IpAddr) -> bool {
+            self.0.lock().unwrap().push(address);
+            address == IpAddr::from([127, 0, 0, 1])
+        }
+    }
+
+    struct NoSpares;
+
+    impl Spares for NoSpares {
+        fn spare(&self) -> Option<Box<dyn Any + Send>> {
+            None
+        }
+    }
+
+    /// Another address each time it is asked: at first 127.0.0.1, then 127.0.0.2.
+    #[derive(Debug, Default)]
+    struct Rebinding(AtomicBool);
+
+    impl Resolve for Rebinding {
+        fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Resolved>> {
+            let again = self.0.swap(true, Ordering::SeqCst);
+            let addresses = vec![[127, 0, 0, 1 + u8::from(again)].into()];
+            let valid_for = Duration::from_secs(60);
+            std::future::ready(Ok(Resolved { addresses, valid_for })).boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_filter_passed_is_what_is_dialled_though_the_name_changes_its_answer() {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let names = Names::new(Arc::new(Rebinding::default()));
+        let filter = Noting::default();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let dial = || reach(&names, "changing.example", port, Some(&filter), deadline, &NoSpares);
+
+        let socket = dial().await.unwrap();
+        assert_eq!(socket.peer_addr().unwrap().ip(), IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(*filter.0.lock().unwrap(), [IpAddr::from([127, 0, 0, 1])]);
+
+        names.forget("changing.example");
+        assert!(matches!(dial().await, Err(Unreachable::Denied(address)) if address == IpAddr::from([127, 0, 0, 2])));
+    }
 
     #[test]
     fn an_address_is_known_in_whatever_way_it_is_written() {

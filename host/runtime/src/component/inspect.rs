@@ -300,6 +300,17 @@ mod tests {
     }
 
     #[test]
+    fn more_bytes_than_a_component_may_have_are_not_read() {
+        let seen = inspect(&vec![0; MAX_COMPONENT_BYTES + 1], WasiMode::Closed);
+        assert_eq!(seen.reasons.len(), 1, "{:?}", seen.reasons);
+        assert!(
+            seen.reasons[0].contains(&MAX_COMPONENT_BYTES.to_string()),
+            "{:?}",
+            seen.reasons
+        );
+    }
+
+    #[test]
     fn bytes_that_are_no_component_say_so() {
         assert!(inspect(b"hello", WasiMode::Closed).reasons[0].contains("no WebAssembly component"));
         assert!(inspect(b"", WasiMode::Closed).reasons[0].contains("no WebAssembly component"));

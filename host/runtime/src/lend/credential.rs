@@ -10,16 +10,18 @@ use aws_sigv4::sign::v4;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::bindings::v0_1_0::pooled_http::{AwsCredential, Credential};
 use crate::bindings::v0_1_0::types::HttpError;
 use crate::lend::headers::is_reserved;
+use crate::origin::Origin;
+use crate::spec::SecretGrant;
 
 /// The secrets granted to one provider. They go to no origin that is not granted to it: whatever is given here has
-/// passed the egress check.
-pub(crate) struct Secrets(BTreeMap<String, SecretString>);
+/// passed the egress check. Those bound to some of its origins go to these alone.
+pub(crate) struct Secrets(BTreeMap<String, SecretGrant>);
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,7 +37,7 @@ pub(super) struct Signed<'a> {
 }
 
 impl Secrets {
-    pub(crate) fn new(secrets: BTreeMap<String, SecretString>) -> Self {
+    pub(crate) fn new(secrets: BTreeMap<String, SecretGrant>) -> Self {
         Secrets(secrets)
     }
 
@@ -49,11 +51,11 @@ impl Secrets {
     ) -> Result<(), HttpError> {
         match credential {
             Credential::Bearer(secret) => {
-                let value = format!("Bearer {}", self.reveal(secret)?);
+                let value = format!("Bearer {}", self.reveal(secret, url)?);
                 headers.insert(header::AUTHORIZATION, sensitive(&value, secret)?);
             }
             Credential::Basic(basic) => {
-                let pair = format!("{}:{}", basic.username, self.reveal(&basic.secret)?);
+                let pair = format!("{}:{}", basic.username, self.reveal(&basic.secret, url)?);
                 let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
                 headers.insert(header::AUTHORIZATION, sensitive(&value, &basic.secret)?);
             }
@@ -65,12 +67,12 @@ impl Secrets {
                         "the header `{name}` is the host's to set"
                     )));
                 }
-                let value = format!("{}{}", wanted.prefix, self.reveal(&wanted.secret)?);
+                let value = format!("{}{}", wanted.prefix, self.reveal(&wanted.secret, url)?);
                 headers.insert(name, sensitive(&value, &wanted.secret)?);
             }
             Credential::Query(wanted) => {
-                url.query_pairs_mut()
-                    .append_pair(&wanted.name, self.reveal(&wanted.secret)?);
+                let secret = self.reveal(&wanted.secret, url)?;
+                url.query_pairs_mut().append_pair(&wanted.name, secret);
             }
             Credential::AwsSigv4(aws) => self.sign(aws, url, headers, signed)?,
         }
@@ -85,12 +87,12 @@ impl Secrets {
         signed: &Signed<'_>,
     ) -> Result<(), HttpError> {
         let session_token = match &aws.session_token {
-            Some(name) => Some(self.reveal(name)?.to_owned()),
+            Some(name) => Some(self.reveal(name, url)?.to_owned()),
             None => None,
         };
         let identity = Credentials::new(
-            self.reveal(&aws.access_key_id)?,
-            self.reveal(&aws.secret_access_key)?,
+            self.reveal(&aws.access_key_id, url)?,
+            self.reveal(&aws.secret_access_key, url)?,
             session_token,
             None,
             "weir",
@@ -130,13 +132,23 @@ impl Secrets {
         Ok(())
     }
 
-    fn reveal(&self, name: &str) -> Result<&str, HttpError> {
-        self.0.get(name).map(ExposeSecret::expose_secret).ok_or_else(|| {
+    /// The secret's value, for a request to this URL.
+    fn reveal(&self, name: &str, url: &Url) -> Result<&str, HttpError> {
+        let secret = self.0.get(name).ok_or_else(|| {
             HttpError::CredentialDenied(format!(
                 "no secret `{}` is granted to this provider",
                 name.escape_debug()
             ))
-        })
+        })?;
+        if let Some(bound) = &secret.origins {
+            let origin = Origin::of(url).map_err(|error| HttpError::EgressDenied(error.to_string()))?;
+            if !bound.contains(&origin) {
+                return Err(HttpError::CredentialDenied(format!(
+                    "the secret `{name}` is not bound to {origin} (secrets.{name}.origins)"
+                )));
+            }
+        }
+        Ok(secret.value.expose_secret())
     }
 }
 
@@ -155,7 +167,7 @@ mod tests {
     use std::time::Duration;
 
     fn secrets() -> Secrets {
-        let secret = |name: &str, value: &str| (name.to_owned(), SecretString::from(value.to_owned()));
+        let secret = |name: &str, value: &str| (name.to_owned(), SecretGrant::from(value));
         Secrets::new(BTreeMap::from([
             secret("api_key", "hush"),
             secret("access_key_id", "AKIDEXAMPLE"),
@@ -238,6 +250,66 @@ mod tests {
             panic!("must be denied");
         };
         assert!(message.contains("`other`"));
+    }
+
+    #[test]
+    fn a_bound_secret_goes_to_its_origins_alone() {
+        let grant = SecretGrant {
+            value: "hush".into(),
+            origins: Some(vec!["https://a.example".parse().unwrap()]),
+        };
+        let secrets = Secrets::new(BTreeMap::from([("api_key".to_owned(), grant)]));
+        let send = |credential: Credential, url: &str| {
+            let signed = Signed {
+                method: "GET",
+                body: b"",
+                now: SystemTime::UNIX_EPOCH,
+            };
+            let (mut url, mut headers) = (Url::parse(url).unwrap(), HeaderMap::new());
+            secrets.apply(&credential, &mut url, &mut headers, &signed)
+        };
+        let name = || "api_key".to_owned();
+        let kinds = || {
+            [
+                Credential::Bearer(name()),
+                Credential::Basic(BasicCredential {
+                    username: "me".into(),
+                    secret: name(),
+                }),
+                Credential::Header(HeaderCredential {
+                    name: "api-key".into(),
+                    prefix: "".into(),
+                    secret: name(),
+                }),
+                Credential::Query(QueryCredential {
+                    name: "key".into(),
+                    secret: name(),
+                }),
+                Credential::AwsSigv4(AwsCredential {
+                    region: "us-east-1".into(),
+                    service: "service".into(),
+                    access_key_id: name(),
+                    secret_access_key: name(),
+                    session_token: Some(name()),
+                }),
+            ]
+        };
+        for credential in kinds() {
+            send(credential, "https://a.example/any/path").unwrap();
+        }
+        for url in ["https://b.example/", "http://a.example/", "https://a.example:8443/"] {
+            for credential in kinds() {
+                let Err(HttpError::CredentialDenied(message)) = send(credential, url) else {
+                    panic!("{url} must be denied");
+                };
+                let origin: Origin = url.parse().unwrap();
+                assert!(
+                    message.contains("`api_key`") && message.contains(&origin.to_string()),
+                    "{message}"
+                );
+                assert!(!message.contains("hush"), "{message}");
+            }
+        }
     }
 
     /// AWS's published example for IAM (Signature Version 4 documentation, "get-vanilla" of its test suite).

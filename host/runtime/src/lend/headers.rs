@@ -102,6 +102,11 @@ mod tests {
             "Cookie",
             "proxy-authorization",
             "Connection",
+            "Keep-Alive",
+            "Upgrade",
+            "TE",
+            "Trailer",
+            "Expect",
         ] {
             assert!(
                 matches!(admit(&[header(name, "x")]), Err(HttpError::InvalidRequest(_))),
@@ -127,6 +132,56 @@ mod tests {
         ] {
             assert!(admit(&[header(name, value)]).is_err(), "{name:?}: {value:?}");
         }
+    }
+
+    #[test]
+    fn every_header_of_an_answer_but_the_connections_own_reaches_the_guest() {
+        let kept = [
+            "content-type",
+            "set-cookie",
+            "www-authenticate",
+            "authorization",
+            "location",
+            "server",
+            "x-request-id",
+            "retry-after",
+            "content-length",
+            "date",
+            "alt-svc",
+        ];
+        let dropped = [
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "transfer-encoding",
+            "upgrade",
+        ];
+        let headers: HeaderMap = kept
+            .iter()
+            .chain(&dropped)
+            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("x")))
+            .collect();
+        let mut returned: Vec<String> = returned(&headers, &Redactor::new([]))
+            .into_iter()
+            .map(|header| header.name)
+            .collect();
+        returned.sort();
+        let mut expected = kept;
+        expected.sort_unstable();
+        assert_eq!(returned, expected);
+    }
+
+    #[test]
+    fn a_header_that_repeats_a_secret_is_masked() {
+        let headers: HeaderMap = [(
+            HeaderName::from_static("x-seen"),
+            HeaderValue::from_static("Bearer hush-hush-1"),
+        )]
+        .into_iter()
+        .collect();
+        let redactor = Redactor::new(&["hush-hush-1".into()]);
+        assert_eq!(returned(&headers, &redactor)[0].value, "Bearer ***********");
     }
 
     #[test]

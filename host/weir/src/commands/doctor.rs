@@ -13,7 +13,7 @@ use weir_pool::{Pool, SendError, SendOptions, Timeouts};
 use weir_runtime::{Origin, Provider};
 
 use crate::cli::{Context, Failed, Misconfigured};
-use crate::config::EffectiveConfig;
+use crate::config::{EffectiveConfig, ProviderSecret};
 use crate::host::Host;
 
 /// How long a server may take to answer, all attempts together, before it counts as out of reach.
@@ -172,7 +172,7 @@ fn data_dir(folder: &Path) -> Check {
 fn secrets(config: &EffectiveConfig) -> Vec<Check> {
     let mut checks = Vec::new();
     for (provider, settings) in &config.config.providers {
-        for (secret, source) in &settings.secrets {
+        for (secret, ProviderSecret { source, .. }) in &settings.secrets {
             let subject = format!("secret {provider}.{secret}");
             checks.push(match source.read(&config.environment) {
                 Ok(_) => Check::new(Outcome::Pass, subject, format!("is in {source}")),

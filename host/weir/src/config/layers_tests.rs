@@ -254,7 +254,7 @@ fn without_a_file_the_keys_in_the_environment_make_the_providers() {
     let config = without_file(&[("VOYAGE_API_KEY", "k"), ("QDRANT_URL", "http://localhost:7333")]);
     assert_eq!(names(&config), ["local", "memory", "qdrant", "voyage"]);
     assert_eq!(
-        config.config.providers["voyage"].secrets["api_key"],
+        config.config.providers["voyage"].secrets["api_key"].source,
         super::super::SecretSource::Env("VOYAGE_API_KEY".into())
     );
     assert_eq!(
@@ -371,13 +371,32 @@ fn one_secrets_source_replaces_another() {
     let text = "[providers.voyage.secrets]\napi_key = { file = \"key\" }";
     let config = configured(text, &sources(&[("VOYAGE_API_KEY", "k")])).unwrap();
     assert!(matches!(
-        config.config.providers["voyage"].secrets["api_key"],
+        config.config.providers["voyage"].secrets["api_key"].source,
         super::super::SecretSource::File(_)
     ));
     assert!(
         error("[providers.voyage.secrets]\napi_key = { env = \"A\", file = \"b\" }").contains("found both"),
         "two sources for one secret"
     );
+}
+
+#[test]
+fn a_secret_stays_bound_to_its_origins_wherever_it_is_kept() {
+    let origins = "secrets.api_key.origins = [\"https://api.voyageai.com\"]";
+    let text = format!("[providers.voyage]\n{origins}");
+    let of_preset = configured(&text, &sources(&[("VOYAGE_API_KEY", "k")])).unwrap();
+    let elsewhere = [("WEIR_PROVIDERS__VOYAGE__SECRETS__API_KEY__FILE", "/run/key")];
+    let of_variable = configured(&text, &sources(&elsewhere)).unwrap();
+
+    for config in [&of_preset, &of_variable] {
+        let secret = &config.config.providers["voyage"].secrets["api_key"];
+        let bound = secret.origins.as_ref().unwrap();
+        assert_eq!(bound[0].0, "https://api.voyageai.com".parse().unwrap());
+    }
+    let source = &of_variable.config.providers["voyage"].secrets["api_key"].source;
+    assert!(matches!(source, super::super::SecretSource::File(_)), "{source}");
+    let server = error("[server]\napi_keys = [{ env = \"K\", origins = [] }]");
+    assert!(server.contains("origins"), "callers' keys go nowhere: {server}");
 }
 
 #[test]

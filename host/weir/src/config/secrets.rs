@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use weir_runtime::Origin;
 
 use super::environment::Environment;
+use super::units::Parsed;
 
 /// Where one secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -18,6 +20,18 @@ pub enum SecretSource {
     Env(String),
     /// In this file; a line break at its end is left out.
     File(PathBuf),
+}
+
+/// Where one secret of a provider is kept, and where it may be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ProviderSecret {
+    /// Where it is kept.
+    #[serde(flatten)]
+    pub source: SecretSource,
+    /// Origins such as `https://api.example.com`, each of them granted to the provider. Where not given: all of the
+    /// provider's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Vec<Parsed<Origin>>>,
 }
 
 /// A secret that is not where it is said to be.
@@ -75,50 +89,68 @@ impl fmt::Display for SecretSource {
 
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SourceVisitor;
+        let visitor = SecretVisitor { keys: &["env", "file"] };
+        Ok(deserializer.deserialize_any(visitor)?.source)
+    }
+}
 
-        impl<'de> Visitor<'de> for SourceVisitor {
-            type Value = SecretSource;
+impl<'de> Deserialize<'de> for ProviderSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretVisitor {
+            keys: &["env", "file", "origins"],
+        })
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("{ env = \"NAME\" } or { file = \"PATH\" }")
-            }
+struct SecretVisitor {
+    keys: &'static [&'static str],
+}
 
-            fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
-                Err(E::custom(
-                    "a secret is not written into the configuration; say where it is kept, with \
-                     { env = \"NAME\" } or { file = \"PATH\" }",
-                ))
-            }
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = ProviderSecret;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
-                const KEYS: &[&str] = &["env", "file"];
-                let mut source = None;
-                while let Some(key) = map.next_key::<String>()? {
-                    let next = match key.as_str() {
-                        "env" => {
-                            let name: String = map.next_value()?;
-                            if !is_variable(&name) {
-                                // Not repeated: it may be the key.
-                                return Err(de::Error::custom(
-                                    "what `env` says is no variable's name, which is made of letters, digits and `_`; \
-                                     never put the key itself here",
-                                ));
-                            }
-                            SecretSource::Env(name)
-                        }
-                        "file" => SecretSource::File(map.next_value()?),
-                        other => return Err(de::Error::unknown_field(other, KEYS)),
-                    };
-                    if source.replace(next).is_some() {
-                        return Err(de::Error::custom("expected either `env` or `file`, found both"));
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{ env = \"NAME\" } or { file = \"PATH\" }")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<ProviderSecret, E> {
+        Err(E::custom(
+            "a secret is not written into the configuration; say where it is kept, with \
+             { env = \"NAME\" } or { file = \"PATH\" }",
+        ))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ProviderSecret, A::Error> {
+        let mut source = None;
+        let mut origins = None;
+        while let Some(key) = map.next_key::<String>()? {
+            let next = match key.as_str() {
+                key if !self.keys.contains(&key) => return Err(de::Error::unknown_field(key, self.keys)),
+                "env" => {
+                    let name: String = map.next_value()?;
+                    if !is_variable(&name) {
+                        // Not repeated: it may be the key.
+                        return Err(de::Error::custom(
+                            "what `env` says is no variable's name, which is made of letters, digits and `_`; \
+                             never put the key itself here",
+                        ));
                     }
+                    SecretSource::Env(name)
                 }
-                source.ok_or_else(|| de::Error::custom("expected { env = \"NAME\" } or { file = \"PATH\" }"))
+                "file" => SecretSource::File(map.next_value()?),
+                _ => {
+                    origins = Some(map.next_value()?);
+                    continue;
+                }
+            };
+            if source.replace(next).is_some() {
+                return Err(de::Error::custom("expected either `env` or `file`, found both"));
             }
         }
-
-        deserializer.deserialize_any(SourceVisitor)
+        match source {
+            Some(source) => Ok(ProviderSecret { source, origins }),
+            None => Err(de::Error::custom("expected { env = \"NAME\" } or { file = \"PATH\" }")),
+        }
     }
 }
 

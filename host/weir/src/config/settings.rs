@@ -14,7 +14,7 @@ use weir_runtime::Origin;
 
 use super::proxy::ProxySetting;
 use super::resilience::Resilience;
-use super::secrets::SecretSource;
+use super::secrets::{ProviderSecret, SecretSource};
 use super::units::{ByteSize, ListenAddress, Network, Parsed, Seconds, SettingText, optional_timeout, timeout};
 
 /// Everything an operator can set.
@@ -271,9 +271,9 @@ pub struct ProviderConfig {
     /// The component's own settings (see `weir inspect`).
     #[serde(default)]
     pub config: BTreeMap<String, SettingText>,
-    /// The component's secrets by name, and where each is kept.
+    /// The component's secrets by name: where each is kept, and where it may be sent.
     #[serde(default)]
-    pub secrets: BTreeMap<String, SecretSource>,
+    pub secrets: BTreeMap<String, ProviderSecret>,
     /// Overrides of `[http_pool]`.
     #[serde(default)]
     pub http_pool: HttpPool,

@@ -193,7 +193,7 @@ impl Node {
         self.lay_over(over, false);
     }
 
-    fn lay_over(&mut self, over: Node, replace_entries: bool) {
+    fn lay_over(&mut self, over: Node, holds_secrets: bool) {
         match (&mut self.value, over) {
             (
                 Value::Table(under),
@@ -207,14 +207,29 @@ impl Node {
             ) => {
                 for (key, node) in entries {
                     match under.get_mut(&key) {
-                        // `{ env = … }` and `{ file = … }` are one secret's source, not two settings to merge.
-                        Some(existing) if !replace_entries => existing.lay_over(node, key == "secrets"),
-                        _ => _ = under.insert(key, node),
+                        Some(existing) => {
+                            if holds_secrets {
+                                existing.forget_source(&node);
+                            }
+                            existing.lay_over(node, key == "secrets");
+                        }
+                        None => _ = under.insert(key, node),
                     }
                 }
                 (self.origin, self.key_origin, self.path) = (origin, key_origin, path);
             }
             (_, over) => *self = over,
+        }
+    }
+
+    /// `{ env = … }` and `{ file = … }` are one secret's source, not two settings to merge. What else is said of the
+    /// secret holds for any source.
+    fn forget_source(&mut self, over: &Node) {
+        const SOURCES: [&str; 2] = ["env", "file"];
+        if SOURCES.iter().any(|source| over.get(&[source]).is_some()) {
+            for source in SOURCES {
+                self.take(source);
+            }
         }
     }
 }

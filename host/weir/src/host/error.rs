@@ -101,7 +101,9 @@ impl HostError {
                 | HostError::MissingSecret { .. }
                 | HostError::NotBundled { .. }
                 | HostError::PoolSettings { .. }
-                | HostError::Load(LoadError::UnknownSetting { .. } | LoadError::Origin { .. })
+                | HostError::Load(
+                    LoadError::UnknownSetting { .. } | LoadError::Origin { .. } | LoadError::SecretOrigin { .. }
+                )
         )
     }
 
@@ -123,6 +125,7 @@ impl HostError {
                 | LoadError::UnknownSetting { provider, .. }
                 | LoadError::Origin { provider, .. }
                 | LoadError::NoEgress { provider, .. }
+                | LoadError::SecretOrigin { provider, .. }
                 | LoadError::NoStorage { provider }
                 | LoadError::Storage { provider, .. }
                 | LoadError::Pool { provider, .. },

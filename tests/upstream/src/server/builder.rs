@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The key clients must present where none was set.
-pub const DEFAULT_API_KEY: &str = "upstream-key";
+pub const DEFAULT_API_KEY: &str = "upstream-key-b41f9e07c2";
 
 /// The settings of a server to start.
 #[derive(Debug, Clone)]

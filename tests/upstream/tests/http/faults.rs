@@ -5,7 +5,7 @@ use std::{io::ErrorKind, time::Duration};
 use crate::client::{Client, raw};
 use http::Method;
 use serde_json::{Value, json};
-use weir_upstream::{Api, ConnectionStats, Fault, FaultKind, Upstream};
+use weir_upstream::{Api, ConnectionStats, DEFAULT_API_KEY, Fault, FaultKind, Upstream};
 
 fn embeddings() -> Value {
     json!({"model": "voyage-code-3", "input": ["open a file"]})
@@ -160,7 +160,10 @@ async fn requests_on_one_connection_count_as_one_connection() {
             .iter()
             .all(|request| request.connection == requests[0].connection)
     );
-    assert_eq!(requests[0].header("authorization"), Some("Bearer upstream-key"));
+    assert_eq!(
+        requests[0].header("authorization"),
+        Some(format!("Bearer {DEFAULT_API_KEY}").as_str())
+    );
     assert_eq!(requests[0].json(), Some(embeddings()));
 }
 
@@ -233,7 +236,7 @@ async fn the_control_port_orders_tells_and_is_not_counted() {
         requests[0]["headers"]
             .as_array()
             .unwrap()
-            .contains(&json!(["authorization", "Bearer upstream-key"]))
+            .contains(&json!(["authorization", format!("Bearer {DEFAULT_API_KEY}")]))
     );
 
     control
