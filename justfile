@@ -41,7 +41,7 @@ test: build build-fixtures python-clients peers
 peers:
     tests/install-peers.sh
 
-# The proofs of the pool at their full length: most of an hour, on a machine that does nothing else.
+# The proofs of the pool and of reloading at their full length, on a machine that does nothing else.
 soak: python-clients peers
     cargo test --locked --workspace --test faults -- --ignored soak
     LOOM_MAX_PREEMPTIONS=3 cargo test --locked --workspace --lib interleavings
@@ -49,6 +49,7 @@ soak: python-clients peers
     MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=32768 \
         cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
+    cargo test --locked --workspace --test reload -- --ignored --nocapture
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
 fuzz seconds="60": build-guests cargo-fuzz

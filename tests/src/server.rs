@@ -25,8 +25,13 @@ pub struct Server {
 impl Server {
     /// Starts it on a free port and waits until it listens.
     pub fn start(program: &Program) -> anyhow::Result<Server> {
+        Server::start_with(program, &[])
+    }
+
+    /// Starts it with these options of `weir serve` besides.
+    pub fn start_with(program: &Program, options: &[&str]) -> anyhow::Result<Server> {
         let mut child = program
-            .command(["--json", "serve", "--listen", "127.0.0.1:0"])
+            .command([&["--json", "serve", "--listen", "127.0.0.1:0"], options].concat())
             .spawn()
             .context("the program did not start")?;
         let sentinel = program.sentinel();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -52,6 +53,8 @@ pub struct Runtime {
     cache: Option<Arc<CompileCache>>,
     compiler: Compiler,
     pools: PoolManager,
+    /// By provider. A pool is the same for the same filter alone, so the one it was made with is used again.
+    filters: Arc<Mutex<BTreeMap<String, Arc<AddressGrant>>>>,
 }
 
 impl Runtime {
@@ -69,6 +72,7 @@ impl Runtime {
             cache: cache.map(Arc::new),
             compiler: Compiler::new(),
             pools: options.pools,
+            filters: Arc::default(),
         })
     }
 
@@ -96,13 +100,34 @@ impl Runtime {
     /// # Errors
     /// One that names the provider and what is missing or wrong.
     pub async fn load(&self, spec: ProviderSpec) -> Result<Provider, LoadError> {
+        self.load_after(spec, None).await
+    }
+
+    /// Loads a component that takes the place of `old`, with its pool, its counts and its open storage. `old` serves
+    /// on, for those who hold it, except where it is resident: then its call under way is waited for, its instance
+    /// dropped, and its later calls are run by the new one.
+    ///
+    /// # Errors
+    /// As [`Self::load`]. `old` is as it was.
+    pub async fn replace(&self, spec: ProviderSpec, old: &Provider) -> Result<Provider, LoadError> {
+        let new = self.load_after(spec, Some(&old.inner)).await?;
+        new.inner.instances.take_over(&old.inner.instances).await;
+        Ok(new)
+    }
+
+    async fn load_after(&self, spec: ProviderSpec, old: Option<&Inner>) -> Result<Provider, LoadError> {
         let (inspection, guest) = self.prepare(&spec.name, &spec.component, spec.wasi).await?;
         let manifest = self.ask(&spec.name, &guest, spec.limits.memory).await?;
         check_settings(&spec, &manifest)?;
         check_secrets(&spec, &manifest)?;
-        let storage = open_storage(&spec, &manifest).await?;
+        let storage = open_storage(&spec, &manifest, old).await?;
         let http = if inspection.uses_pooled_http {
-            Some(Arc::new(self.lend_http(&spec, &manifest)?))
+            let denied = old.and_then(|old| old.http.as_ref()).map(|http| http.denied.clone());
+            Some(Arc::new(self.lend_http(
+                &spec,
+                &manifest,
+                denied.unwrap_or_default(),
+            )?))
         } else {
             None
         };
@@ -120,7 +145,7 @@ impl Runtime {
             http: http.clone(),
             storage,
         };
-        let instances = Arc::new(Instances::new(guest, grants, &limits));
+        let instances = Arc::new(Instances::new(guest, grants, &limits, old.map(|old| &*old.instances)));
         instances.start_reaper();
         tracing::info!(provider = %name, digest = inspection.digest, version = manifest.version, "provider loaded");
         Ok(Provider {
@@ -132,7 +157,7 @@ impl Runtime {
                 http,
                 instances,
                 limits,
-                counters: Default::default(),
+                counters: old.map(|old| old.counters.clone()).unwrap_or_default(),
             }),
         })
     }
@@ -203,12 +228,16 @@ impl Runtime {
         }
     }
 
-    fn lend_http(&self, spec: &ProviderSpec, manifest: &Manifest) -> Result<LentHttp, LoadError> {
+    fn lend_http(
+        &self,
+        spec: &ProviderSpec,
+        manifest: &Manifest,
+        denied: Arc<AtomicU64>,
+    ) -> Result<LentHttp, LoadError> {
         let origins = effective_origins(&spec.name, &spec.config, &spec.egress, manifest)?;
         check_secret_origins(spec, &origins)?;
-        let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
         let mut settings = spec.pool.clone();
-        settings.address_filter = Some(filter);
+        settings.address_filter = Some(self.address_filter(spec));
         settings.config.caller_timeouts = CallerTimeouts::Shorten;
         let pool = self
             .pools
@@ -224,8 +253,20 @@ impl Runtime {
             redactor: Redactor::new(spec.secrets.values().map(|secret| &secret.value)),
             secrets: Secrets::new(spec.secrets.clone()),
             max_request_bytes: spec.limits.max_request_bytes,
-            denied: Default::default(),
+            denied,
         })
+    }
+
+    fn address_filter(&self, spec: &ProviderSpec) -> Arc<AddressGrant> {
+        let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        match filters.get(&spec.name) {
+            Some(filter) if filter.allows(&spec.egress.allow_private) => filter.clone(),
+            _ => {
+                let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
+                filters.insert(spec.name.clone(), filter.clone());
+                filter
+            }
+        }
     }
 }
 
@@ -324,13 +365,21 @@ fn check_secret_origins(spec: &ProviderSpec, granted: &[Origin]) -> Result<(), L
     Ok(())
 }
 
-async fn open_storage(spec: &ProviderSpec, manifest: &Manifest) -> Result<Option<Storage>, LoadError> {
+/// The file can be opened once: a component that takes another's place shares what that one has open.
+async fn open_storage(
+    spec: &ProviderSpec,
+    manifest: &Manifest,
+    old: Option<&Inner>,
+) -> Result<Option<Storage>, LoadError> {
     if !manifest.stateful {
         return Ok(None);
     }
     let file = spec.storage.clone().ok_or_else(|| LoadError::NoStorage {
         provider: spec.name.clone(),
     })?;
+    if let Some(open) = old.and_then(|old| old.instances.grants().storage.clone()) {
+        return Ok(Some(open));
+    }
     let failed = |reason: String| LoadError::Storage {
         provider: spec.name.clone(),
         file: file.clone(),

@@ -2,30 +2,33 @@
 
 mod advice;
 mod error;
+mod load;
+mod reload;
+mod slot;
+mod watch;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
 use weir_pool::{PoolManager, TlsError};
-use weir_runtime::{
-    EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, SecretGrant, WasiMode, metadata,
-};
+use weir_runtime::{Provider, Runtime, RuntimeOptions, WasiMode};
 
 use crate::bundled;
-use crate::config::settings::{Isolation, Wasi};
-use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, ProviderSecret, SecretError};
+use crate::config::settings::Wasi;
+use crate::config::{ComponentSource, Config, EffectiveConfig, SecretError};
 
 pub use error::HostError;
+pub use reload::Look;
+pub use slot::Reloads;
+pub use watch::Watch;
+
+use slot::Slot;
 
 /// The one secret that most adapters have.
 const API_KEY: &str = "api_key";
-
-/// The setting of adapters that can do without a key.
-const AUTH: &str = "auth";
 
 /// How long an idle pool's connections are given to end when the host is closed.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -34,7 +37,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Host {
     config: EffectiveConfig,
     runtime: Runtime,
-    providers: BTreeMap<String, OnceCell<Provider>>,
+    providers: BTreeMap<String, Slot>,
 }
 
 impl Host {
@@ -50,7 +53,7 @@ impl Host {
             .config
             .providers
             .keys()
-            .map(|name| (name.clone(), OnceCell::new()))
+            .map(|name| (name.clone(), Slot::default()))
             .collect();
         Ok(Host {
             config,
@@ -89,10 +92,11 @@ impl Host {
     /// # Errors
     /// One that names the provider, and what is missing or wrong.
     pub async fn provider(&self, name: &str) -> Result<Provider, HostError> {
-        let (Some(cell), Some(config)) = (self.providers.get(name), self.config.config.providers.get(name)) else {
+        let (Some(slot), Some(config)) = (self.providers.get(name), self.config.config.providers.get(name)) else {
             return Err(advice::unknown(name, &self.config));
         };
-        cell.get_or_try_init(|| self.load(name, config)).await.cloned()
+        slot.serving_or(async || self.load(name, config, self.component(name).await?, None).await)
+            .await
     }
 
     /// Loads every provider, side by side, and tells how each fared.
@@ -105,7 +109,24 @@ impl Host {
 
     /// The providers that are loaded.
     pub fn loaded(&self) -> Vec<Provider> {
-        self.providers.values().filter_map(OnceCell::get).cloned().collect()
+        self.providers.values().filter_map(Slot::serving).collect()
+    }
+
+    /// Why providers do not load, or do not serve the newest component of their file, by name.
+    pub fn failures(&self) -> BTreeMap<String, String> {
+        self.providers
+            .iter()
+            .filter_map(|(name, slot)| Some((name.clone(), slot.failure()?)))
+            .collect()
+    }
+
+    /// How often each provider's component was replaced or refused; none of those never tried.
+    pub fn reloads(&self) -> Vec<(String, Reloads)> {
+        self.providers
+            .iter()
+            .map(|(name, slot)| (name.clone(), slot.reloads()))
+            .filter(|(_, reloads)| *reloads != Reloads::default())
+            .collect()
     }
 
     /// The keys that callers of the server may show.
@@ -154,96 +175,6 @@ impl Host {
     pub async fn close(&self) {
         self.runtime.pools().close_all(CLOSE_DEADLINE).await;
     }
-
-    async fn load(&self, name: &str, config: &ProviderConfig) -> Result<Provider, HostError> {
-        let component = self.component(name).await?;
-        let wasi = wasi_mode(config.wasi);
-        let secrets = self.secrets(name, config)?;
-        let mut settings: BTreeMap<String, String> = config
-            .config
-            .iter()
-            .map(|(key, text)| (key.clone(), text.0.clone()))
-            .collect();
-        if !secrets.contains_key(API_KEY)
-            && !settings.contains_key(AUTH)
-            && self.asks_for_a_key(&component, wasi)
-            // A component that can't describe itself is refused below, with its provider's name.
-            && self.runtime.describe(name, &component, wasi).await.is_ok_and(|manifest| goes_without_key(&manifest))
-        {
-            settings.insert(AUTH.to_owned(), "none".to_owned());
-        }
-        let spec = ProviderSpec {
-            name: name.to_owned(),
-            component,
-            wasi,
-            config: settings,
-            secrets,
-            pool: config.pool_settings().map_err(|source| HostError::PoolSettings {
-                provider: name.to_owned(),
-                source,
-            })?,
-            egress: EgressGrant {
-                allow: config
-                    .egress
-                    .allow
-                    .as_ref()
-                    .map(|allow| allow.iter().map(|origin| origin.0.clone()).collect()),
-                // What is bundled was written here.
-                trust_manifest: matches!(ComponentSource::of(&config.component), ComponentSource::Bundled(_)),
-                allow_private: config.egress.allow_private.iter().map(|network| network.0.0).collect(),
-            },
-            limits: (&config.limits).into(),
-            storage: self.storage(name, config).await?,
-        };
-        self.runtime.load(spec).await.map_err(|error| match error {
-            LoadError::MissingSecret { provider, secret, .. } => {
-                let advice = advice::how_to_give(&provider, &secret, config);
-                HostError::MissingSecret {
-                    provider,
-                    secret,
-                    advice,
-                }
-            }
-            other => HostError::Load(other),
-        })
-    }
-
-    fn secrets(&self, name: &str, config: &ProviderConfig) -> Result<BTreeMap<String, SecretGrant>, HostError> {
-        let read = |(secret, kept): (&String, &ProviderSecret)| match kept.source.read(&self.config.environment) {
-            Ok(value) => {
-                let origins = kept.origins.as_ref();
-                let origins = origins.map(|origins| origins.iter().map(|origin| origin.0.clone()).collect());
-                Ok((secret.clone(), SecretGrant { value, origins }))
-            }
-            Err(source) => Err(HostError::SecretNotFound {
-                provider: name.to_owned(),
-                secret: secret.clone(),
-                source,
-            }),
-        };
-        config.secrets.iter().map(read).collect()
-    }
-
-    /// Components without HTTP send no key anywhere, and are not asked twice what they want.
-    fn asks_for_a_key(&self, component: &[u8], wasi: WasiMode) -> bool {
-        self.runtime.inspect(component, wasi).uses_pooled_http
-    }
-
-    /// The file of a provider that is granted to keep state.
-    async fn storage(&self, name: &str, config: &ProviderConfig) -> Result<Option<PathBuf>, HostError> {
-        if config.limits.isolation != Isolation::Resident {
-            return Ok(None);
-        }
-        let folder = self.data_dir();
-        tokio::fs::create_dir_all(folder)
-            .await
-            .map_err(|error| HostError::DataDir {
-                provider: name.to_owned(),
-                folder: folder.to_owned(),
-                reason: error.to_string(),
-            })?;
-        Ok(Some(folder.join(format!("{name}.redb"))))
-    }
 }
 
 /// Pools that stay under the configuration's ceiling, none yet.
@@ -266,17 +197,10 @@ pub fn wasi_mode(wasi: Wasi) -> WasiMode {
     }
 }
 
-/// Whether the component can be told to send no key: it has the setting, and requires no key.
-fn goes_without_key(manifest: &metadata::Manifest) -> bool {
-    manifest.settings.iter().any(|setting| setting.name == AUTH)
-        && !manifest
-            .secrets
-            .iter()
-            .any(|secret| secret.name == API_KEY && secret.required)
-}
-
 #[cfg(test)]
 mod tests {
+    use weir_runtime::LoadError;
+
     use super::*;
     use crate::config::{Environment, Folders, Sources, load};
 

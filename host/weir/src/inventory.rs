@@ -30,7 +30,7 @@ pub struct ProviderSummary {
     pub http_pool: Option<HttpPool>,
     /// How far it is.
     pub state: State,
-    /// Why it can't be used, where `state` is `failed`.
+    /// Why it can't be used, where `state` is `failed`; why the component that is there now isn't, where it is `loaded`.
     pub reason: Option<String>,
 }
 
@@ -60,8 +60,9 @@ impl State {
     }
 }
 
-/// The configured providers. `failures` tells why some could not be loaded.
-pub async fn configured(host: &Host, failures: &BTreeMap<String, String>) -> Vec<ProviderSummary> {
+/// The configured providers.
+pub async fn configured(host: &Host) -> Vec<ProviderSummary> {
+    let failures = host.failures();
     let loaded: BTreeMap<String, Provider> = host
         .loaded()
         .into_iter()
@@ -85,7 +86,7 @@ pub async fn configured(host: &Host, failures: &BTreeMap<String, String>) -> Vec
                 origins: provider.origins().iter().map(ToString::to_string).collect(),
                 http_pool: pool(provider.uses_pooled_http()),
                 state: State::Loaded,
-                reason: None,
+                reason: failures.get(name).cloned(),
             },
             None => {
                 let bytes = host.component(name).await;

@@ -1,7 +1,7 @@
 //! One instance to one call: leased as a connection is, exclusively and in the order of arrival.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,6 +25,8 @@ pub(crate) struct Instances {
     /// The one used last is at the end, and is leased first.
     idle: Mutex<Vec<Idle>>,
     waiting: AtomicUsize,
+    /// Those of the component that took this one's place, where there may be but one instance of both.
+    successor: OnceLock<Arc<Instances>>,
 }
 
 struct Idle {
@@ -53,22 +55,43 @@ pub(crate) struct Lease {
 }
 
 impl Instances {
-    pub(crate) fn new(guest: Guest, grants: Grants, limits: &Limits) -> Self {
+    /// Where both are resident, the `predecessor`'s one permit is these instances' too: there is but one instance at
+    /// any moment. [`Self::take_over`] is to follow.
+    pub(crate) fn new(guest: Guest, grants: Grants, limits: &Limits, predecessor: Option<&Instances>) -> Self {
         let max_instances = if limits.isolation == Isolation::Resident {
             1
         } else {
             limits.max_instances.max(1)
         };
+        let shared = predecessor
+            .filter(|old| limits.isolation == Isolation::Resident && old.isolation == Isolation::Resident)
+            .map(|old| old.permits.clone());
         Instances {
             guest,
             grants,
             isolation: limits.isolation,
             max_instances,
             max_calls: limits.max_calls,
-            permits: Arc::new(Semaphore::new(max_instances)),
+            permits: shared.unwrap_or_else(|| Arc::new(Semaphore::new(max_instances))),
             idle: Mutex::default(),
             waiting: Default::default(),
+            successor: OnceLock::new(),
         }
+    }
+
+    /// Waits until the `predecessor`'s one instance is at rest, drops it, and serves those who wait for it from here
+    /// on. Does nothing where instances may stand side by side.
+    pub(crate) async fn take_over(self: &Arc<Self>, predecessor: &Instances) {
+        if !Arc::ptr_eq(&self.permits, &predecessor.permits) {
+            return;
+        }
+        // Ends: whoever is ahead in the line is there within his call's deadline.
+        let Some(_permit) = predecessor.permit().await else {
+            return;
+        };
+        let _ = predecessor.successor.set(self.clone());
+        let idle = std::mem::take(&mut *predecessor.lock());
+        drop(idle);
     }
 
     /// Drops the instances that were idle for too long, from time to time, as long as there are any to come.
@@ -104,6 +127,9 @@ impl Instances {
 
     /// An instance for the holder of a permit: the one used last, or a fresh one.
     pub(crate) async fn lease(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> wasmtime::Result<Lease> {
+        if let Some(successor) = self.successor.get() {
+            return Box::pin(successor.lease(permit)).await;
+        }
         match self.take_idle() {
             Some(idle) => Ok(self.lent(idle.instance, idle.calls, permit)),
             None => self.fresh(permit).await,
@@ -112,6 +138,9 @@ impl Instances {
 
     /// An instance for the holder of a permit that served no call before.
     pub(crate) async fn fresh(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> wasmtime::Result<Lease> {
+        if let Some(successor) = self.successor.get() {
+            return Box::pin(successor.fresh(permit)).await;
+        }
         let instance = self.guest.instantiate(&self.grants).await?;
         Ok(self.lent(instance, 0, permit))
     }
@@ -123,6 +152,11 @@ impl Instances {
             owner: self.clone(),
             permit,
         }
+    }
+
+    /// What the instances hold of the host.
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     pub(crate) fn stats(&self) -> InstanceStats {

@@ -14,6 +14,11 @@ impl AddressGrant {
     pub(crate) fn new(allow_private: Vec<IpNet>) -> Self {
         AddressGrant { allow_private }
     }
+
+    /// Whether it is the grant of these networks.
+    pub(crate) fn allows(&self, private: &[IpNet]) -> bool {
+        self.allow_private == private
+    }
 }
 
 impl weir_pool::AddressFilter for AddressGrant {

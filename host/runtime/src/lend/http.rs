@@ -30,7 +30,7 @@ pub(crate) struct LentHttp {
     pub(crate) secrets: Secrets,
     pub(crate) redactor: Redactor,
     pub(crate) max_request_bytes: usize,
-    pub(crate) denied: AtomicU64,
+    pub(crate) denied: Arc<AtomicU64>,
 }
 
 /// An answer whose body is still under way.

@@ -40,7 +40,8 @@ pub(crate) struct Inner {
     pub(crate) http: Option<Arc<LentHttp>>,
     pub(crate) limits: Limits,
     pub(crate) instances: Arc<Instances>,
-    pub(crate) counters: Counters,
+    /// Those of the component before it too.
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Provider {
@@ -85,7 +86,7 @@ impl Provider {
 
     /// What was counted so far.
     pub fn stats(&self) -> ProviderStats {
-        let denied = self.inner.http.as_deref().map(|http| &http.denied);
+        let denied = self.inner.http.as_deref().map(|http| &*http.denied);
         self.inner.counters.snapshot(self.inner.instances.stats(), denied)
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli::{Context, Interrupted, UsageError};
+use crate::host::{Host, Look};
 use crate::server::{ServeError, Server};
 
 /// What `weir serve` takes.
@@ -16,6 +17,9 @@ pub struct Args {
     /// Address and port [default: server.listen, 127.0.0.1:8787]. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Load every provider at the start, not each at its first request.
+    #[arg(long)]
+    eager: bool,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -24,12 +28,15 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         .map(|text| (vec!["server".to_owned(), "listen".to_owned()], text));
     let config = context.config_with_flag("--listen", listen)?;
     let signals = Signals::watch()?;
+    let hang_ups = HangUps::watch()?;
     let host = Arc::new(context.open(config).await?);
-    let server = Server::bind(host).await.map_err(|error| match error {
+    let server = Server::bind(host.clone()).await.map_err(|error| match error {
         ServeError::Config(error) => anyhow::Error::new(error),
         ServeError::MissingKey(_) | ServeError::EmptyKey(_) => UsageError(error.to_string()).into(),
         ServeError::Bind { .. } => error.into(),
     })?;
+
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(keep_current(host, hang_ups)));
 
     // Where standard error is closed, the server serves all the same.
     let _ = writeln!(io::stderr(), "listening on {}", server.url());
@@ -39,7 +46,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             .json_line(&json!({"event": "listening", "url": server.url()}))?;
     }
 
-    let cut_off = server.run(signals.first.cancelled(), signals.second.cancelled()).await;
+    let cut_off = server
+        .run(args.eager, signals.first.cancelled(), signals.second.cancelled())
+        .await;
 
     let _ = writeln!(io::stderr(), "stopped; requests cut off: {cut_off}");
     if context.output.is_json() {
@@ -54,6 +63,27 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
+/// Looks at the components whenever their files change, and at all of them again on SIGHUP.
+async fn keep_current(host: Arc<Host>, mut hang_ups: HangUps) {
+    let mut watch = host.watch_components().unwrap_or_else(|error| {
+        tracing::warn!(%error, "changed components are not noticed; SIGHUP has them looked at");
+        None
+    });
+    loop {
+        let changed = async {
+            match &mut watch {
+                Some(watch) => watch.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let look = tokio::select! {
+            () = hang_ups.next() => Look::Again,
+            () = changed => Look::ForChanges,
+        };
+        host.reload_components(look).await;
+    }
+}
+
 /// The first signal ends the server in an orderly way; the second at once.
 struct Signals {
     first: CancellationToken,
@@ -64,7 +94,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// Takes SIGINT, SIGTERM and SIGHUP over from now on.
+    /// Takes SIGINT and SIGTERM over from now on.
     fn watch() -> io::Result<Self> {
         let (first, second) = (CancellationToken::new(), CancellationToken::new());
         let interrupt = Arc::new(OnceLock::new());
@@ -95,7 +125,6 @@ impl Signals {
 struct SignalSource {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -105,7 +134,6 @@ impl SignalSource {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -113,7 +141,6 @@ impl SignalSource {
         tokio::select! {
             _ = self.interrupt.recv() => true,
             _ = self.terminate.recv() => false,
-            _ = self.hang_up.recv() => false,
         }
     }
 }
@@ -133,5 +160,29 @@ impl SignalSource {
             std::future::pending::<()>().await;
         }
         true
+    }
+}
+
+/// SIGHUP, which never comes where there is none.
+struct HangUps {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+impl HangUps {
+    /// Takes SIGHUP over from now on.
+    fn watch() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.signal.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
     }
 }

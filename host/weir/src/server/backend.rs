@@ -10,6 +10,7 @@ use weir_pool::{Health, PoolStats};
 use weir_runtime::{CallError, Capability, ProviderStats, chat, embedding, metadata, models, reranking, types};
 
 use super::error::ApiError;
+use crate::host::Reloads;
 
 /// Which table of `[routes]` a plain model name is looked up in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl RouteTable {
 pub(crate) trait Backend: Send + Sync + 'static {
     /// All that are configured, loaded or not.
     fn provider_names(&self) -> Vec<String>;
-    /// Whether it is loaded when the server starts. One that keeps state waits for its first request: loading takes its
+    /// Whether it is loaded when the server starts, where that is asked for. One that keeps state waits for its first request: loading takes its
     /// storage away from every other process.
     fn loads_at_start(&self, name: &str) -> bool;
     /// Plain model names, and the providers (`PROVIDER` or `PROVIDER/MODEL`) that are tried for each in turn.
@@ -52,14 +53,18 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn provider<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn ProviderCalls>, ApiError>>;
     /// Those that are loaded.
     fn loaded(&self) -> Vec<Arc<dyn ProviderCalls>>;
+    /// Why providers do not load, or do not serve the newest component of their file.
+    fn failures(&self) -> BTreeMap<String, String>;
+    /// How often components were replaced, or refused.
+    fn reloads(&self) -> Vec<(String, Reloads)>;
     /// Every pool by its name.
     fn pools(&self) -> Vec<PoolReport>;
     /// How often another pool was given than the one asked for, by the name asked for.
     fn pool_fallbacks(&self) -> BTreeMap<String, u64>;
     /// What is counted of each loaded provider.
     fn provider_stats(&self) -> Vec<(String, ProviderStats)>;
-    /// The answer of `/v1/providers`, given why providers did not load.
-    fn describe_providers<'a>(&'a self, failures: &'a BTreeMap<String, String>) -> BoxFuture<'a, serde_json::Value>;
+    /// The answer of `/v1/providers`.
+    fn describe_providers(&self) -> BoxFuture<'_, serde_json::Value>;
     /// One operation of one provider, JSON to JSON: the answer of `/v1/providers/{provider}/{operation}`.
     fn run<'a>(
         &'a self,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -21,11 +21,14 @@ use super::auth::ApiKeys;
 use super::backend::{Backend, ChatEvents, PoolReport, ProviderCalls, RouteTable, RunError, RunOutput};
 use super::error::ApiError;
 use super::routes::router;
+use crate::host::Reloads;
 
 #[derive(Default)]
 pub(crate) struct FakeBackend {
     providers: Vec<Arc<FakeProvider>>,
     broken: BTreeMap<String, String>,
+    /// Those of the broken ones that were asked for, and those that serve an old component.
+    tried: Mutex<BTreeMap<String, String>>,
     routes: [BTreeMap<String, Vec<String>>; 3],
     pools: Vec<PoolReport>,
 }
@@ -46,6 +49,12 @@ impl FakeBackend {
     pub fn broken(mut self, name: &str, why: &str) -> Self {
         self.broken.insert(name.to_owned(), why.to_owned());
         self
+    }
+
+    /// A provider whose new component was refused.
+    pub fn outdated(self, name: &str, why: &str) -> Self {
+        self.tried.lock().unwrap().insert(name.to_owned(), why.to_owned());
+        self.provider(FakeProvider::new(name))
     }
 
     pub fn route<const N: usize>(mut self, table: RouteTable, name: &str, entries: [&str; N]) -> Self {
@@ -85,6 +94,9 @@ impl Backend for FakeBackend {
         let found = self.providers.iter().find(|provider| provider.name == name);
         let found = found.map(|provider| provider.clone() as Arc<dyn ProviderCalls>);
         let why = self.broken.get(name).cloned().unwrap_or_default();
+        if found.is_none() {
+            self.tried.lock().unwrap().insert(name.to_owned(), why.clone());
+        }
         async move { found.ok_or_else(|| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_loaded", why)) }.boxed()
     }
 
@@ -93,6 +105,14 @@ impl Backend for FakeBackend {
             .iter()
             .map(|provider| provider.clone() as Arc<dyn ProviderCalls>)
             .collect()
+    }
+
+    fn failures(&self) -> BTreeMap<String, String> {
+        self.tried.lock().unwrap().clone()
+    }
+
+    fn reloads(&self) -> Vec<(String, Reloads)> {
+        Vec::new()
     }
 
     fn pools(&self) -> Vec<PoolReport> {
@@ -107,8 +127,8 @@ impl Backend for FakeBackend {
         Vec::new()
     }
 
-    fn describe_providers<'a>(&'a self, failures: &'a BTreeMap<String, String>) -> BoxFuture<'a, Value> {
-        async move { json!({ "failures": failures }) }.boxed()
+    fn describe_providers(&self) -> BoxFuture<'_, Value> {
+        async move { json!({ "failures": self.failures() }) }.boxed()
     }
 
     fn run<'a>(

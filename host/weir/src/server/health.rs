@@ -3,7 +3,7 @@
 //! | `status` | when | HTTP |
 //! |---|---|---|
 //! | `healthy` | every provider is loaded or stands by, and every pool is healthy | 200 |
-//! | `degraded` | a provider is not loaded, or a pool is not healthy | 200 |
+//! | `degraded` | a provider did not load, or serves an old component since the new one was refused, or a pool is not healthy | 200 |
 //! | `unhealthy` | every provider failed to load, or the server is stopping | 503 |
 //!
 //! A pool is degraded or unhealthy for the reasons that it gives itself ([`weir_pool::HealthReason`]). A pool that can
@@ -56,6 +56,10 @@ enum Service {
     /// Loaded with its first request.
     Standby,
     Loading,
+    /// It serves, and the component that is there now was refused.
+    Degraded {
+        error: String,
+    },
     Failed {
         error: String,
     },
@@ -136,16 +140,15 @@ fn observe(app: &App) -> Health {
 
 fn services(app: &App) -> BTreeMap<String, Service> {
     let loaded = app.backend.loaded();
-    let mut failures = app.lifecycle.failures();
+    let mut failures = app.backend.failures();
     let service = |name: String| {
-        let service = if loaded.iter().any(|provider| provider.name() == name) {
-            Service::Healthy
-        } else {
-            match failures.remove(&name) {
-                Some(error) => Service::Failed { error },
-                None if app.backend.loads_at_start(&name) => Service::Loading,
-                None => Service::Standby,
-            }
+        let serves = loaded.iter().any(|provider| provider.name() == name);
+        let service = match failures.remove(&name) {
+            Some(error) if serves => Service::Degraded { error },
+            Some(error) => Service::Failed { error },
+            None if serves => Service::Healthy,
+            None if app.lifecycle.is_loading() && app.backend.loads_at_start(&name) => Service::Loading,
+            None => Service::Standby,
         };
         (name, service)
     };
@@ -216,6 +219,28 @@ mod tests {
             answer.json["services"]["down"],
             json!({"state": "failed", "error": "no secret"})
         );
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_serves_an_old_component_degrades_and_tells_why() {
+        let answer = health_of(&app(FakeBackend::default().outdated("acme", "no component")).await).await;
+        assert_eq!((answer.status, &answer.json["status"]), (200, &json!("degraded")));
+        assert_eq!(
+            answer.json["services"]["acme"],
+            json!({"state": "degraded", "error": "no component"})
+        );
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_nobody_asked_for_stands_by_and_is_no_failure() {
+        let app = App::new(
+            Arc::new(FakeBackend::default().broken("asleep", "no secret")),
+            ApiKeys::default(),
+        );
+        app.lifecycle.load_none();
+        let answer = health_of(&app).await;
+        assert_eq!(answer.json["services"]["asleep"], json!({"state": "standby"}));
+        assert_eq!((answer.status, &answer.json["status"]), (200, &json!("healthy")));
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use weir_runtime::{
 use super::backend::{Backend, ChatEvents, PoolReport, ProviderCalls, RouteTable, RunError, RunOutput};
 use super::error::{ApiError, status_of};
 use crate::config::settings::Isolation;
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, Reloads};
 use crate::inventory;
 use crate::operations::{self, OperationError};
 
@@ -54,6 +54,14 @@ impl Backend for Host {
             .collect()
     }
 
+    fn failures(&self) -> BTreeMap<String, String> {
+        Host::failures(self)
+    }
+
+    fn reloads(&self) -> Vec<(String, Reloads)> {
+        Host::reloads(self)
+    }
+
     fn pools(&self) -> Vec<PoolReport> {
         let pools = self.runtime().pools();
         let mut health: BTreeMap<_, _> = pools.health().into_iter().collect();
@@ -79,8 +87,8 @@ impl Backend for Host {
             .collect()
     }
 
-    fn describe_providers<'a>(&'a self, failures: &'a BTreeMap<String, String>) -> BoxFuture<'a, Value> {
-        async move { json!({ "providers": inventory::configured(self, failures).await }) }.boxed()
+    fn describe_providers(&self) -> BoxFuture<'_, Value> {
+        async move { json!({ "providers": inventory::configured(self).await }) }.boxed()
     }
 
     fn run<'a>(

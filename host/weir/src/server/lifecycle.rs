@@ -1,9 +1,8 @@
-//! Where the server is between its start and its end: which providers failed to load, whether all were tried, whether
-//! it is stopping, and how many requests it still works on.
+//! Where the server is between its start and its end: whether it still loads providers, whether it is stopping, and how
+//! many requests it still works on.
 
-use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -12,15 +11,11 @@ use tokio::time::Instant;
 
 use super::backend::Backend;
 
-/// Providers loaded side by side at the start. Compiling one keeps every core busy already; the second hides the time
-/// that the first reads its cache.
-const LOADED_AT_ONCE: usize = 2;
-
 pub(crate) struct Lifecycle {
     started: Instant,
-    all_tried: AtomicBool,
+    loading: AtomicBool,
+    begun: AtomicBool,
     draining: AtomicBool,
-    failures: Mutex<BTreeMap<String, String>>,
     in_flight: watch::Sender<usize>,
 }
 
@@ -28,45 +23,52 @@ impl Lifecycle {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            all_tried: AtomicBool::new(false),
+            loading: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            failures: Mutex::default(),
             in_flight: watch::Sender::new(0),
         }
     }
 
-    /// Loads the providers that keep no state, so that the first request of each finds it ready. One that fails is noted, and tried again
-    /// by the next request for it.
+    /// Leaves each provider to be loaded by its first request: how long a start takes does not depend on their number.
+    pub fn load_none(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// Loads the providers that keep no state, as many side by side as there are processors, so that the first request
+    /// of each finds it ready. One that fails is tried again by the next request for it.
     pub async fn load_all(&self, backend: &dyn Backend) {
+        self.loading.store(true, Ordering::Release);
+        let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let mut names = backend.provider_names();
         names.retain(|name| backend.loads_at_start(name));
         futures::stream::iter(&names)
-            .for_each_concurrent(LOADED_AT_ONCE, |name| async move {
+            .for_each_concurrent(at_once, |name| async move {
                 if let Err(error) = backend.provider(name).await {
                     tracing::error!(
                         provider = name,
                         error = error.body.message,
                         "the provider does not load"
                     );
-                    self.lock_failures().insert(name.clone(), error.body.message);
                 }
             })
             .await;
-        self.all_tried.store(true, Ordering::Release);
+        self.loading.store(false, Ordering::Release);
+        self.begun.store(true, Ordering::Release);
     }
 
-    /// Why each provider that did not load at the start did not.
-    pub fn failures(&self) -> BTreeMap<String, String> {
-        self.lock_failures().clone()
+    /// Whether the providers are being loaded that are loaded at the start.
+    pub fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Acquire)
     }
 
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Whether every provider has been tried, and the server is not stopping.
+    /// Whether what is loaded at the start has been tried, and the server is not stopping.
     pub fn is_ready(&self) -> bool {
-        self.all_tried.load(Ordering::Acquire) && !self.is_draining()
+        self.begun.load(Ordering::Acquire) && !self.is_draining()
     }
 
     pub fn is_draining(&self) -> bool {
@@ -91,10 +93,6 @@ impl Lifecycle {
     pub async fn at_rest(&self) {
         // Fails only when the sender is gone, and `self` holds it.
         let _ = self.in_flight.subscribe().wait_for(|count| *count == 0).await;
-    }
-
-    fn lock_failures(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,7 +119,7 @@ mod tests {
             .provider(FakeProvider::new("b"));
         lifecycle.load_all(&backend).await;
         assert!(lifecycle.is_ready());
-        assert_eq!(lifecycle.failures().into_keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(backend.failures().into_keys().collect::<Vec<_>>(), ["a"]);
         lifecycle.start_draining();
         assert!(!lifecycle.is_ready());
     }
@@ -132,7 +130,14 @@ mod tests {
         let backend = FakeBackend::default().broken("stateful", "another process has its storage open");
         lifecycle.load_all(&backend).await;
         assert!(lifecycle.is_ready());
-        assert!(lifecycle.failures().is_empty());
+        assert!(backend.failures().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_loads_nothing_at_the_start_is_ready_at_once() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.load_none();
+        assert!(lifecycle.is_ready());
     }
 
     #[tokio::test]

@@ -70,18 +70,28 @@ impl Server {
         &self.url
     }
 
-    /// Serves until `shutdown`, and loads the providers meanwhile. Then stops: takes no more connections, lets the
+    /// Serves until `shutdown`. Where it is `eager`, it loads the providers meanwhile; else each is loaded by its first
+    /// request. Then stops: takes no more connections, lets the
     /// requests in flight end within 30 s or until `cut_short`, closes the pools.
     ///
     /// Returns how many requests were cut off.
-    pub async fn run(self, shutdown: impl Future<Output = ()>, cut_short: impl Future<Output = ()>) -> usize {
+    pub async fn run(
+        self,
+        eager: bool,
+        shutdown: impl Future<Output = ()>,
+        cut_short: impl Future<Output = ()>,
+    ) -> usize {
         let Self {
             listener, app, host, ..
         } = self;
-        let loading = app.clone();
-        let loading = AbortOnDropHandle::new(tokio::spawn(async move {
-            loading.lifecycle.load_all(loading.backend.as_ref()).await;
-        }));
+        let loading = if eager {
+            let app = app.clone();
+            let load_all = async move { app.lifecycle.load_all(app.backend.as_ref()).await };
+            Some(AbortOnDropHandle::new(tokio::spawn(load_all)))
+        } else {
+            app.lifecycle.load_none();
+            None
+        };
         let connections = Connections::accept(listener, router(app.clone()), shutdown).await;
         drop(loading);
         app.lifecycle.start_draining();

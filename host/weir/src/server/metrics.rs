@@ -23,6 +23,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
             .collect(),
         fallbacks: app.backend.pool_fallbacks(),
         providers: app.backend.provider_stats(),
+        reloads: app.backend.reloads(),
     };
     let text = exposition.write(snapshot).map_err(|error| {
         ApiError::new(

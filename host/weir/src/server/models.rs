@@ -1,7 +1,7 @@
 //! `GET /v1/models`: what can be put into `model`, as OpenAI lists it.
 //!
-//! Every loaded provider gives its default models, and its own list where it has one. A list that fails or takes too long
-//! costs its own entries only.
+//! Every provider gives its default models, and its own list where it has one: it is loaded for that if need be, except
+//! where it keeps state, which no route asks for. A list that fails or takes too long costs its own entries only.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,13 +36,12 @@ struct ModelEntry {
 }
 
 pub(crate) async fn models(State(app): State<Arc<App>>) -> Json<ModelList> {
-    let loaded = app.backend.loaded();
-    let lists = join_all(
-        loaded
-            .iter()
-            .filter(|provider| has_a_route(provider.as_ref()))
-            .map(of_provider),
-    )
+    let mut names = app.backend.provider_names();
+    names.retain(|name| app.backend.loads_at_start(name));
+    let lists = join_all(names.iter().map(async |name| match app.backend.provider(name).await {
+        Ok(provider) if has_a_route(provider.as_ref()) => of_provider(&provider).await,
+        _ => Vec::new(),
+    }))
     .await;
     Json(ModelList {
         object: "list",

@@ -11,6 +11,8 @@ use prometheus_client::registry::Unit;
 use weir_pool::{BreakerState, HistogramSnapshot, PoolStats};
 use weir_runtime::ProviderStats;
 
+use crate::host::Reloads;
+
 /// What there is to tell at one moment, by the name of the pool and of the provider.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -18,6 +20,7 @@ pub(crate) struct Snapshot {
     /// How often another pool was given than the one asked for, by the name asked for.
     pub fallbacks: BTreeMap<String, u64>,
     pub providers: Vec<(String, ProviderStats)>,
+    pub reloads: Vec<(String, Reloads)>,
 }
 
 /// Which histogram of a pool.
@@ -248,6 +251,15 @@ impl Snapshot {
         )?;
         counters(
             encoder,
+            "weir_provider_reloads",
+            "Components that were to replace the one that serves.",
+            self.reloads.iter().flat_map(|(name, reloads)| {
+                let outcomes = [("swapped", reloads.swapped), ("refused", reloads.refused)];
+                outcomes.map(|(outcome, count)| ([("provider", name.clone()), ("outcome", outcome.to_owned())], count))
+            }),
+        )?;
+        counters(
+            encoder,
             "weir_egress_denied",
             "Requests that were denied their origin or address.",
             providers().map(|(name, stats)| ([("provider", name.clone())], stats.egress_denied)),
@@ -348,8 +360,20 @@ mod tests {
             pools: vec![("voyage".to_owned(), stats)],
             fallbacks: BTreeMap::from([("voyage".to_owned(), 1)]),
             providers: Vec::new(),
+            reloads: vec![("acme".to_owned(), Reloads { swapped: 2, refused: 1 })],
         };
         Exposition::OpenMetrics.write(snapshot).unwrap()
+    }
+
+    #[test]
+    fn reloads_are_told_by_their_outcome() {
+        let text = text(pool_stats());
+        for line in [
+            "weir_provider_reloads_total{provider=\"acme\",outcome=\"swapped\"} 2\n",
+            "weir_provider_reloads_total{provider=\"acme\",outcome=\"refused\"} 1\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
     }
 
     #[test]
