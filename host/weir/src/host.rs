@@ -11,7 +11,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 use weir_pool::{PoolManager, TlsError};
-use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, WasiMode, metadata};
+use weir_runtime::{
+    EgressGrant, LoadError, Provider, ProviderSpec, Runtime, RuntimeOptions, WasiGrant, WasiMode, metadata,
+};
 
 use crate::bundled;
 use crate::config::settings::{Isolation, Wasi};
@@ -155,7 +157,7 @@ impl Host {
 
     async fn load(&self, name: &str, config: &ProviderConfig) -> Result<Provider, HostError> {
         let component = self.component(name).await?;
-        let wasi = wasi_mode(config.wasi);
+        let wasi = wasi_grant(config);
         let secrets = self.secrets(name, config)?;
         let mut settings: BTreeMap<String, String> = config
             .config
@@ -219,7 +221,7 @@ impl Host {
     }
 
     /// Components without HTTP send no key anywhere, and are not asked twice what they want.
-    fn asks_for_a_key(&self, component: &[u8], wasi: WasiMode) -> bool {
+    fn asks_for_a_key(&self, component: &[u8], wasi: WasiGrant) -> bool {
         self.runtime.inspect(component, wasi).uses_pooled_http
     }
 
@@ -252,11 +254,14 @@ pub fn pools(config: &Config) -> Result<PoolManager, TlsError> {
     }
 }
 
-/// The runtime's word for the setting.
-pub fn wasi_mode(wasi: Wasi) -> WasiMode {
-    match wasi {
-        Wasi::Closed => WasiMode::Closed,
-        Wasi::Stub => WasiMode::Stub,
+/// The runtime's word for the settings `wasi` and `allow_wasi_http`.
+pub fn wasi_grant(config: &ProviderConfig) -> WasiGrant {
+    WasiGrant {
+        mode: match config.wasi {
+            Wasi::Closed => WasiMode::Closed,
+            Wasi::Stub => WasiMode::Stub,
+        },
+        http: config.allow_wasi_http,
     }
 }
 

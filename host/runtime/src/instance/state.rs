@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_io::IoView;
 
+use crate::bindings::v0_1_0::types::HttpError;
 use crate::instance::guest::MAX_HANDLES;
 use crate::instance::log::GuestLog;
 use crate::instance::memory::MemoryLimiter;
 use crate::lend::http::LentHttp;
+use crate::lend::wasi_http::{self, SecondDoor};
 use crate::storage::Storage;
 
 /// What a provider's instances are given. The same for all of them.
@@ -28,6 +30,8 @@ pub(crate) struct Grants {
     /// None while the component describes itself, and for one that does not import it.
     pub(crate) http: Option<Arc<LentHttp>>,
     pub(crate) storage: Option<Storage>,
+    /// Whether it sends through `wasi:http`.
+    pub(crate) second_door: bool,
 }
 
 /// The call an instance serves. Whatever is under way for it holds it.
@@ -51,6 +55,13 @@ impl CallContext {
             told_denial: AtomicBool::new(false),
         }
     }
+
+    /// For one HTTP request, until its answer has ended.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, HttpError> {
+        self.requests.clone().try_acquire_owned().map_err(|_| {
+            HttpError::Overloaded("too many requests of one call in flight (limits.max_concurrent_requests)".to_owned())
+        })
+    }
 }
 
 /// The data of one instance's store.
@@ -61,6 +72,7 @@ pub(crate) struct InstanceState {
     pub(crate) memory: MemoryLimiter,
     pub(crate) log: GuestLog,
     pub(crate) http: Option<Arc<LentHttp>>,
+    pub(crate) second_door: SecondDoor,
     pub(crate) storage: Option<Storage>,
     pub(crate) call: Option<Arc<CallContext>>,
 }
@@ -69,7 +81,11 @@ impl InstanceState {
     pub(crate) fn new(grants: &Grants) -> Self {
         let log = GuestLog::new(grants.provider.clone());
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(if grants.second_door {
+            wasi_http::MAX_HANDLES
+        } else {
+            MAX_HANDLES
+        });
         InstanceState {
             table,
             wasi: WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).build(),
@@ -81,6 +97,7 @@ impl InstanceState {
             memory: MemoryLimiter::new(grants.memory),
             log,
             http: grants.http.clone(),
+            second_door: SecondDoor::new(grants.http.clone().filter(|_| grants.second_door)),
             storage: grants.storage.clone(),
             call: None,
         }
@@ -90,6 +107,7 @@ impl InstanceState {
 impl InstanceState {
     /// Turns to a new call: nothing that was kept of the last one shows in it.
     pub(crate) fn begin_call(&mut self, call: Arc<CallContext>) {
+        self.second_door.begin_call(&call);
         self.call = Some(call);
         self.log.take_last();
         self.memory.forget_refusal();
