@@ -104,7 +104,7 @@ pub fn spec(adapter: &str, base_url: &str) -> anyhow::Result<ProviderSpec> {
     Ok(ProviderSpec {
         name: adapter.to_owned(),
         component: component.into(),
-        wasi: WasiMode::Closed,
+        wasi: WasiMode::Closed.into(),
         config,
         secrets,
         pool: PoolConfig::default().into(),

@@ -23,7 +23,7 @@ async fn voyage(upstream: &Upstream) -> (Runtime, Provider) {
     let spec = ProviderSpec {
         name: "voyage".to_owned(),
         component: std::fs::read(adapter("voyage")).unwrap().into(),
-        wasi: WasiMode::Closed,
+        wasi: WasiMode::Closed.into(),
         config: BTreeMap::from([("base_url".to_owned(), upstream.own_url_of(Api::Voyage))]),
         secrets: BTreeMap::from([("api_key".to_owned(), weir_upstream::DEFAULT_API_KEY.into())]),
         pool: PoolConfig {

@@ -103,7 +103,7 @@ async fn misbehaver() -> (Runtime, Provider) {
     let spec = ProviderSpec {
         name: "bad".to_owned(),
         component: std::fs::read(fixture("misbehaver")).unwrap().into(),
-        wasi: WasiMode::Closed,
+        wasi: WasiMode::Closed.into(),
         config: BTreeMap::from([("base_url".to_owned(), "http://127.0.0.1:9".to_owned())]),
         secrets: BTreeMap::new(),
         pool: PoolConfig::default().into(),

@@ -19,8 +19,8 @@ use crate::spec::EgressGrant;
 
 /// A component's bytes.
 pub fn inspect(bytes: &[u8]) {
-    let closed = look(bytes, WasiMode::Closed);
-    let stub = look(bytes, WasiMode::Stub);
+    let closed = look(bytes, WasiMode::Closed.into());
+    let stub = look(bytes, WasiMode::Stub.into());
     assert!(closed.stubbed.is_empty());
     assert_eq!(closed.imports, stub.imports);
     if closed.admitted() {

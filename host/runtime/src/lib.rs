@@ -2,7 +2,7 @@
 //!
 //! A [`Runtime`] compiles a component, admits it, and gives a [`Provider`]: typed operations (`embed`, `rerank`,
 //! `query`, …), each of which leases one instance of the component for its own time. The component reaches the
-//! network only through `weir:provider/pooled-http`, which this crate lends: where a request may go, which secret
+//! network only through `weir:provider/pooled-http`, or through `wasi:http` where it may, which this crate lends: where a request may go, which secret
 //! goes with it and on which [`weir_pool::Pool`] it travels is decided here, outside the sandbox.
 //!
 //! | module | subject |
@@ -33,7 +33,7 @@ pub use bindings::v0_1_0::{
     chat, embedding, metadata, models, reranking, sparse_embedding, types, vector_store, web_search,
 };
 pub use capability::Capability;
-pub use component::inspect::{Inspection, WasiMode};
+pub use component::inspect::{Inspection, WasiGrant, WasiMode};
 pub use error::{CallError, CallErrorKind, LoadError, RuntimeError};
 pub use instance::lease::InstanceStats;
 pub use origin::{InvalidOrigin, Origin};

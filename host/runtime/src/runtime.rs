@@ -12,11 +12,13 @@ use wasmtime::component::{Component, Linker};
 use weir_pool::{CallerTimeouts, PoolManager};
 
 use crate::bindings::v0_1_0::metadata::{self, Manifest};
-use crate::capability::Capability;
 use crate::component::cache::CompileCache;
 use crate::component::compiler::{COMPILE_TIMEOUT, Compiler};
-use crate::component::inspect::{Inspection, WasiMode, inspect};
-use crate::component::{engine::engine, linker::linker};
+use crate::component::inspect::{Inspection, WasiGrant, inspect};
+use crate::component::{
+    engine::engine,
+    linker::{linker, with_wasi_http},
+};
 use crate::error::{LoadError, RuntimeError};
 use crate::instance::cpu::metered;
 use crate::instance::guest::Guest;
@@ -50,6 +52,7 @@ pub struct RuntimeOptions {
 pub struct Runtime {
     engine: Engine,
     linker: Arc<Linker<InstanceState>>,
+    second_door: Arc<Linker<InstanceState>>,
     cache: Option<Arc<CompileCache>>,
     compiler: Compiler,
     pools: PoolManager,
@@ -64,11 +67,14 @@ impl Runtime {
     /// Where the machine refuses the address space for instances, or the cache's folder can't be used.
     pub fn new(options: RuntimeOptions) -> Result<Runtime, RuntimeError> {
         let engine = engine()?;
-        let linker = linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
+        let unlinked = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
+        let linker = linker(&engine).map_err(unlinked)?;
+        let second_door = with_wasi_http(&linker).map_err(unlinked)?;
         let cache = options.cache_dir.as_deref().map(CompileCache::open).transpose()?;
         Ok(Runtime {
             engine,
             linker: Arc::new(linker),
+            second_door: Arc::new(second_door),
             cache: cache.map(Arc::new),
             compiler: Compiler::new(),
             pools: options.pools,
@@ -82,7 +88,7 @@ impl Runtime {
     }
 
     /// Reads what a component exports and imports, and whether it would be admitted. Runs nothing.
-    pub fn inspect(&self, bytes: &[u8], wasi: WasiMode) -> Inspection {
+    pub fn inspect(&self, bytes: &[u8], wasi: impl Into<WasiGrant>) -> Inspection {
         inspect(bytes, wasi)
     }
 
@@ -90,8 +96,8 @@ impl Runtime {
     ///
     /// # Errors
     /// Where it is not admitted, does not compile, or fails to answer within a few seconds.
-    pub async fn describe(&self, name: &str, bytes: &[u8], wasi: WasiMode) -> Result<Manifest, LoadError> {
-        let (_, guest) = self.prepare(name, bytes, wasi).await?;
+    pub async fn describe(&self, name: &str, bytes: &[u8], wasi: impl Into<WasiGrant>) -> Result<Manifest, LoadError> {
+        let (_, guest) = self.prepare(name, bytes, wasi.into()).await?;
         self.ask(name, &guest, Limits::default().memory).await
     }
 
@@ -144,6 +150,7 @@ impl Runtime {
             host_call_bytes: host_call_bytes(&limits),
             http: http.clone(),
             storage,
+            second_door: inspection.uses_wasi_http,
         };
         let instances = Arc::new(Instances::new(guest, grants, &limits, old.map(|old| &*old.instances)));
         instances.start_reaper();
@@ -163,7 +170,7 @@ impl Runtime {
     }
 
     /// Inspects, compiles and links.
-    async fn prepare(&self, provider: &str, bytes: &[u8], wasi: WasiMode) -> Result<(Inspection, Guest), LoadError> {
+    async fn prepare(&self, provider: &str, bytes: &[u8], wasi: WasiGrant) -> Result<(Inspection, Guest), LoadError> {
         let inspection = inspect(bytes, wasi);
         if !inspection.admitted() {
             return Err(LoadError::NotAdmitted {
@@ -180,7 +187,7 @@ impl Runtime {
             .await
             .map_err(|error| compile_error(format!("{error:#}")))?;
         let guest = self
-            .link(&component, &inspection.capabilities, !inspection.stubbed.is_empty())
+            .link(&component, &inspection)
             .map_err(|error| compile_error(format!("{error:#}")))?;
         Ok((inspection, guest))
     }
@@ -195,13 +202,18 @@ impl Runtime {
         self.compiler.run(COMPILE_TIMEOUT, compile).await
     }
 
-    fn link(&self, component: &Component, capabilities: &[Capability], stub: bool) -> wasmtime::Result<Guest> {
-        if !stub {
-            return Guest::new(&self.linker, component, capabilities);
+    fn link(&self, component: &Component, inspection: &Inspection) -> wasmtime::Result<Guest> {
+        let linker = if inspection.uses_wasi_http {
+            &self.second_door
+        } else {
+            &self.linker
+        };
+        if inspection.stubbed.is_empty() {
+            return Guest::new(linker, component, &inspection.capabilities);
         }
-        let mut linker = Linker::clone(&self.linker);
+        let mut linker = Linker::clone(linker);
         linker.define_unknown_imports_as_traps(component)?;
-        Guest::new(&linker, component, capabilities)
+        Guest::new(&linker, component, &inspection.capabilities)
     }
 
     /// Asks a component for its manifest. The instance holds no settings, no HTTP and no storage.
@@ -218,6 +230,8 @@ impl Runtime {
             host_call_bytes: host_call_bytes(&Limits::default()),
             http: None,
             storage: None,
+            // Nothing is lent through it; its bounds are the narrower ones.
+            second_door: true,
         };
         let describing = metered(Limits::default().cpu_time, guest.describe(&grants));
         match timeout(DESCRIBE_TIMEOUT, describing).await {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use weir_pool::PoolSettings;
 
-use crate::component::inspect::WasiMode;
+use crate::component::inspect::WasiGrant;
 use crate::origin::Origin;
 
 /// A component, and all it is given.
@@ -19,8 +19,8 @@ pub struct ProviderSpec {
     pub name: String,
     /// The component's bytes.
     pub component: Cow<'static, [u8]>,
-    /// How imports of WASI beyond the closed set are met.
-    pub wasi: WasiMode,
+    /// What it may import of WASI beyond the closed set.
+    pub wasi: WasiGrant,
     /// Settings that are no secrets, as the component reads them.
     pub config: BTreeMap<String, String>,
     /// Secrets by name. The component can name them and never read them.

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use weir_pool::{PoolManager, TlsError};
-use weir_runtime::{Provider, Runtime, RuntimeOptions, WasiMode};
+use weir_runtime::{Provider, Runtime, RuntimeOptions, WasiGrant, WasiMode};
 
 use crate::bundled;
 use crate::config::settings::Wasi;
-use crate::config::{ComponentSource, Config, EffectiveConfig, SecretError};
+use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, SecretError};
 
 pub use error::HostError;
 pub use reload::Look;
@@ -189,11 +189,14 @@ pub fn pools(config: &Config) -> Result<PoolManager, TlsError> {
     }
 }
 
-/// The runtime's word for the setting.
-pub fn wasi_mode(wasi: Wasi) -> WasiMode {
-    match wasi {
-        Wasi::Closed => WasiMode::Closed,
-        Wasi::Stub => WasiMode::Stub,
+/// The runtime's word for the settings `wasi` and `allow_wasi_http`.
+pub fn wasi_grant(config: &ProviderConfig) -> WasiGrant {
+    WasiGrant {
+        mode: match config.wasi {
+            Wasi::Closed => WasiMode::Closed,
+            Wasi::Stub => WasiMode::Stub,
+        },
+        http: config.allow_wasi_http,
     }
 }
 

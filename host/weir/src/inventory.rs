@@ -7,7 +7,7 @@ use weir_runtime::{Inspection, Provider};
 
 use crate::bundled;
 use crate::config::settings::HttpPool;
-use crate::host::{Host, wasi_mode};
+use crate::host::{Host, wasi_grant};
 
 /// A provider, or a bundled component that is not configured.
 #[derive(Debug, Clone, Serialize)]
@@ -96,7 +96,7 @@ pub async fn configured(host: &Host) -> Vec<ProviderSummary> {
                     .or(bytes.as_ref().err().map(ToString::to_string));
                 let inspection = bytes
                     .ok()
-                    .map(|bytes| host.runtime().inspect(&bytes, wasi_mode(config.wasi)));
+                    .map(|bytes| host.runtime().inspect(&bytes, wasi_grant(config)));
                 let state = if reason.is_some() {
                     State::Failed
                 } else {

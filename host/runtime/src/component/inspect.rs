@@ -16,6 +16,22 @@ pub enum WasiMode {
     Stub,
 }
 
+/// What a component may import of WASI beyond the closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WasiGrant {
+    /// How imports that are not lent are met.
+    pub mode: WasiMode,
+    /// Whether it may send its requests through `wasi:http`, which leads to its pool by the same checks.
+    pub http: bool,
+}
+
+impl From<WasiMode> for WasiGrant {
+    /// Without `wasi:http`.
+    fn from(mode: WasiMode) -> Self {
+        WasiGrant { mode, http: false }
+    }
+}
+
 /// What a look at a component's bytes shows.
 #[derive(Debug, Clone)]
 pub struct Inspection {
@@ -27,8 +43,10 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// The exports that this host knows to call.
     pub capabilities: Vec<Capability>,
-    /// Whether it imports `pooled-http`: whether a pool serves it.
+    /// Whether a pool serves it: it imports `pooled-http`, or uses the second door.
     pub uses_pooled_http: bool,
+    /// Whether it may send through `wasi:http` and imports it (`allow_wasi_http`).
+    pub uses_wasi_http: bool,
     /// Imports that are linked to a trap each (`wasi = "stub"`).
     pub stubbed: Vec<String>,
     /// Why it is not admitted; empty if it is.
@@ -74,14 +92,19 @@ const LENT: [&str; 3] = [
     "wasi:keyvalue/batch@0.2.0-draft2",
 ];
 
+/// The second door: with a version of 0.2.
+const WASI_HTTP: [&str; 2] = ["wasi:http/types", "wasi:http/outgoing-handler"];
+
 /// Reads a component. Never fails: what is wrong is among the reasons.
-pub fn inspect(bytes: &[u8], wasi: WasiMode) -> Inspection {
+pub fn inspect(bytes: &[u8], wasi: impl Into<WasiGrant>) -> Inspection {
+    let wasi = wasi.into();
     let mut inspection = Inspection {
         digest: digest(bytes),
         exports: Vec::new(),
         imports: Vec::new(),
         capabilities: Vec::new(),
         uses_pooled_http: false,
+        uses_wasi_http: false,
         stubbed: Vec::new(),
         reasons: Vec::new(),
     };
@@ -100,10 +123,12 @@ pub fn inspect(bytes: &[u8], wasi: WasiMode) -> Inspection {
     for name in &inspection.imports {
         match judge_import(name, wasi) {
             Judgement::Admitted => {}
+            Judgement::SecondDoor => inspection.uses_wasi_http = true,
             Judgement::Stubbed => inspection.stubbed.push(name.clone()),
             Judgement::Refused(reason) => inspection.reasons.push(reason),
         }
     }
+    inspection.uses_pooled_http |= inspection.uses_wasi_http;
     let mut described = false;
     for name in &inspection.exports {
         let Some((interface, version)) = weir_interface(name) else {
@@ -135,11 +160,12 @@ pub fn inspect(bytes: &[u8], wasi: WasiMode) -> Inspection {
 
 enum Judgement {
     Admitted,
+    SecondDoor,
     Stubbed,
     Refused(String),
 }
 
-fn judge_import(name: &str, wasi: WasiMode) -> Judgement {
+fn judge_import(name: &str, wasi: WasiGrant) -> Judgement {
     if let Some((interface, version)) = weir_interface(name) {
         return if version != VERSION {
             Judgement::Refused(other_version("imports", name))
@@ -149,15 +175,28 @@ fn judge_import(name: &str, wasi: WasiMode) -> Judgement {
             Judgement::Refused(format!("it imports `{name}`, which this host does not lend"))
         };
     }
-    let closed = name
-        .split_once("@0.2.")
-        .is_some_and(|(interface, _)| CLOSED_WASI.contains(&interface));
-    if closed || LENT.contains(&name) {
+    let is_among = |interfaces: &[&str]| {
+        name.split_once("@0.2.")
+            .is_some_and(|(interface, _)| interfaces.contains(&interface))
+    };
+    if is_among(&CLOSED_WASI) || LENT.contains(&name) {
         return Judgement::Admitted;
     }
+    let second_door = is_among(&WASI_HTTP);
+    if second_door && wasi.http {
+        return Judgement::SecondDoor;
+    }
     if name.starts_with("wasi:") {
-        return match wasi {
+        return match wasi.mode {
             WasiMode::Stub => Judgement::Stubbed,
+            WasiMode::Closed if second_door => Judgement::Refused(format!(
+                "it imports `{name}`; if it may send its requests that way, through its pool and to the origins it is \
+                 granted, set `allow_wasi_http = true`"
+            )),
+            WasiMode::Closed if name.starts_with("wasi:http/") => Judgement::Refused(format!(
+                "it imports `{name}`; of `wasi:http` this host serves `types` and `outgoing-handler` of version 0.2, \
+                 where `allow_wasi_http = true` is set"
+            )),
             WasiMode::Closed => Judgement::Refused(format!(
                 "it imports `{name}`, which no adapter is given; HTTP is to be had through \
                  `weir:provider/pooled-http@{VERSION}`. If its language's runtime imports it without using it, set \
@@ -243,7 +282,7 @@ fn read_names(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>
 mod tests {
     use super::*;
 
-    fn inspected(text: &str, wasi: WasiMode) -> Inspection {
+    fn inspected(text: &str, wasi: impl Into<WasiGrant>) -> Inspection {
         inspect(&wat::parse_str(text).unwrap(), wasi)
     }
 
@@ -268,6 +307,40 @@ mod tests {
         );
         assert_eq!(seen.stubbed, ["wasi:sockets/tcp@0.2.6"]);
         assert!(seen.reasons[0].contains("metadata"));
+    }
+
+    #[test]
+    fn wasi_http_is_admitted_where_it_is_allowed_and_named_where_it_is_not() {
+        let text = "(component (import \"wasi:http/outgoing-handler@0.2.3\" (instance)))";
+        let refused = inspected(text, WasiMode::Closed);
+        assert!(refused.reasons[0].contains("`allow_wasi_http = true`") && !refused.uses_pooled_http);
+        let allowed = WasiGrant {
+            mode: WasiMode::Closed,
+            http: true,
+        };
+        let seen = inspected(text, allowed);
+        assert!(seen.uses_wasi_http && seen.uses_pooled_http);
+        assert!(seen.reasons[0].contains("metadata"), "{:?}", seen.reasons);
+        for other in [
+            "wasi:http/incoming-handler@0.2.3",
+            "wasi:http/client@0.3.0",
+            "wasi:sockets/tcp@0.2.3",
+        ] {
+            let seen = inspected(&format!("(component (import \"{other}\" (instance)))"), allowed);
+            assert!(
+                seen.reasons[0].contains(other) && !seen.uses_wasi_http,
+                "{:?}",
+                seen.reasons
+            );
+        }
+    }
+
+    #[test]
+    fn stubs_do_not_open_the_second_door() {
+        let name = "wasi:http/outgoing-handler@0.2.3";
+        let seen = inspected(&format!("(component (import \"{name}\" (instance)))"), WasiMode::Stub);
+        assert_eq!(seen.stubbed, [name]);
+        assert!(!seen.uses_wasi_http);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What a guest's imports are met with: the lent interfaces, and a WASI with nothing behind it.
+//! What a guest's imports are met with: the lent interfaces, and a WASI with nothing behind it; for who may use it,
+//! `wasi:http` as well.
 
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
@@ -17,6 +18,13 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>>
     let mut linker = Linker::new(engine);
     add_lent(&mut linker)?;
     add_closed_wasi(&mut linker)?;
+    Ok(linker)
+}
+
+/// The same, and `wasi:http`: for components that were admitted with it.
+pub(crate) fn with_wasi_http(linker: &Linker<InstanceState>) -> wasmtime::Result<Linker<InstanceState>> {
+    let mut linker = linker.clone();
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)
 }
 

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_io::IoView;
 
+use crate::bindings::v0_1_0::types::HttpError;
 use crate::instance::log::{GuestLog, LogBudget};
 use crate::instance::memory::MemoryLimiter;
 use crate::lend::http::LentHttp;
+use crate::lend::wasi_http::{self, SecondDoor};
 use crate::storage::Storage;
 
 /// What a provider's instances are given. The same for all of them.
@@ -30,6 +32,8 @@ pub(crate) struct Grants {
     /// None while the component describes itself, and for one that does not import it.
     pub(crate) http: Option<Arc<LentHttp>>,
     pub(crate) storage: Option<Storage>,
+    /// Whether it sends through `wasi:http`.
+    pub(crate) second_door: bool,
 }
 
 /// The call an instance serves. Whatever is under way for it holds it.
@@ -66,6 +70,13 @@ impl CallContext {
     pub(crate) fn has_acted(&self) -> bool {
         self.acted.load(Ordering::Relaxed)
     }
+
+    /// For one HTTP request, until its answer has ended.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, HttpError> {
+        self.requests.clone().try_acquire_owned().map_err(|_| {
+            HttpError::Overloaded("too many requests of one call in flight (limits.max_concurrent_requests)".to_owned())
+        })
+    }
 }
 
 /// The data of one instance's store.
@@ -76,6 +87,7 @@ pub(crate) struct InstanceState {
     pub(crate) memory: MemoryLimiter,
     pub(crate) log: GuestLog,
     pub(crate) http: Option<Arc<LentHttp>>,
+    pub(crate) second_door: SecondDoor,
     pub(crate) storage: Option<Storage>,
     pub(crate) call: Option<Arc<CallContext>>,
 }
@@ -84,7 +96,11 @@ impl InstanceState {
     pub(crate) fn new(grants: &Grants) -> Self {
         let log = GuestLog::new(grants.log.clone());
         let mut table = ResourceTable::new();
-        table.set_max_capacity(grants.handles);
+        table.set_max_capacity(if grants.second_door {
+            grants.handles.min(wasi_http::MAX_HANDLES)
+        } else {
+            grants.handles
+        });
         InstanceState {
             table,
             wasi: WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).build(),
@@ -96,6 +112,7 @@ impl InstanceState {
             memory: MemoryLimiter::new(grants.memory),
             log,
             http: grants.http.clone(),
+            second_door: SecondDoor::new(grants.http.clone().filter(|_| grants.second_door)),
             storage: grants.storage.clone(),
             call: None,
         }
@@ -106,6 +123,7 @@ impl InstanceState {
     /// Turns to a new call: nothing that was kept of the last one shows in it.
     pub(crate) fn begin_call(&mut self, call: Arc<CallContext>) {
         self.log.begin_call(call.operation);
+        self.second_door.begin_call(&call);
         self.call = Some(call);
         self.memory.forget_refusal();
     }

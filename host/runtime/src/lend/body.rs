@@ -1,15 +1,15 @@
-//! An answer's body as a stream for the guest.
+//! An answer's body as a guest may see it: [`LentBody`]; and as a stream of the contract.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::Body;
+use http_body::{Body, Frame};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult};
-use weir_pool::ResponseBody;
+use weir_pool::{ResponseBody, SendError};
 
 use crate::bindings::v0_1_0::types::HttpError;
 use crate::instance::state::{CallContext, InstanceState};
@@ -21,29 +21,34 @@ pub(super) fn stream(answer: Answer, http: Arc<LentHttp>, call: Arc<CallContext>
     let (sender, receiver) = oneshot::channel();
     (
         BodyProducer {
-            body: answer.body,
-            _permit: answer.permit,
-            _call: call,
-            http,
-            held: Bytes::new(),
+            body: LentBody::new(answer, http, call),
             done: Some(sender),
         },
         Done(receiver),
     )
 }
 
-/// Reads the body as the guest asks for it, so that a guest that does not read holds the peer back.
-pub(super) struct BodyProducer {
+/// The body without the provider's secrets. It counts as a request of its call in flight.
+pub(super) struct LentBody {
     body: ResponseBody,
     _permit: OwnedSemaphorePermit,
     _call: Arc<CallContext>,
     http: Arc<LentHttp>,
     /// The end of the last piece, where it may be the beginning of a secret.
     held: Bytes,
-    done: Option<oneshot::Sender<Result<(), HttpError>>>,
 }
 
-impl BodyProducer {
+impl LentBody {
+    pub(super) fn new(answer: Answer, http: Arc<LentHttp>, call: Arc<CallContext>) -> Self {
+        LentBody {
+            body: answer.body,
+            _permit: answer.permit,
+            _call: call,
+            http,
+            held: Bytes::new(),
+        }
+    }
+
     /// The next piece for the guest, without secrets: those cut in two by the pieces' ends too.
     fn redacted(&mut self, piece: Bytes) -> Bytes {
         let redactor = &self.http.redactor;
@@ -56,7 +61,39 @@ impl BodyProducer {
         self.held = redacted.split_off(redacted.len() - redactor.unfinished(&redacted));
         redacted
     }
+}
 
+impl Body for LentBody {
+    type Data = Bytes;
+    type Error = SendError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        loop {
+            let piece = match Pin::new(&mut self.body).poll_frame(context) {
+                // Trailers and empty frames carry nothing for the guest.
+                Poll::Ready(Some(Ok(frame))) => self.redacted(frame.into_data().unwrap_or_default()),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) if self.held.is_empty() => return Poll::Ready(None),
+                Poll::Ready(None) => std::mem::take(&mut self.held),
+                Poll::Pending => return Poll::Pending,
+            };
+            if !piece.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+        }
+    }
+}
+
+/// Reads the body as the guest asks for it, so that a guest that does not read holds the peer back.
+pub(super) struct BodyProducer {
+    body: LentBody,
+    done: Option<oneshot::Sender<Result<(), HttpError>>>,
+}
+
+impl BodyProducer {
     fn finish(&mut self, result: Result<(), HttpError>) -> Poll<wasmtime::Result<StreamResult>> {
         if let Some(done) = self.done.take() {
             // The guest may have dropped its end.
@@ -77,24 +114,15 @@ impl StreamProducer<InstanceState> for BodyProducer {
         mut destination: Destination<'_, u8, Bytes>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        loop {
-            match Pin::new(&mut self.body).poll_frame(context) {
-                // Trailers and empty frames carry nothing for the guest.
-                Poll::Ready(Some(Ok(frame))) => {
-                    let piece = self.redacted(frame.into_data().unwrap_or_default());
-                    if !piece.is_empty() {
-                        destination.set_buffer(piece);
-                        return Poll::Ready(Ok(StreamResult::Completed));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return self.finish(Err(http_error(error))),
-                Poll::Ready(None) => {
-                    destination.set_buffer(std::mem::take(&mut self.held));
-                    return self.finish(Ok(()));
-                }
-                Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
-                Poll::Pending => return Poll::Pending,
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                destination.set_buffer(frame.into_data().unwrap_or_default());
+                Poll::Ready(Ok(StreamResult::Completed))
             }
+            Poll::Ready(Some(Err(error))) => self.finish(Err(http_error(error))),
+            Poll::Ready(None) => self.finish(Ok(())),
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
         }
     }
 }

@@ -41,6 +41,11 @@ impl Secrets {
         Secrets(secrets)
     }
 
+    /// Whether there is one of that name.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Puts a credential into the headers, or into the URL's query.
     pub(super) fn apply(
         &self,

@@ -75,6 +75,30 @@ pub(super) fn returned(headers: &HeaderMap, redactor: &Redactor) -> Vec<Header> 
         .collect()
 }
 
+/// Headers of a map in the contract's words.
+pub(super) fn of_map(headers: &HeaderMap) -> Vec<Header> {
+    headers
+        .iter()
+        .map(|(name, value)| Header {
+            name: name.as_str().to_owned(),
+            value: value.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+        })
+        .collect()
+}
+
+/// An answer's headers as a map again.
+pub(super) fn to_map(returned: &[Header]) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(returned.len());
+    for header in returned {
+        let value = latin1(&header.value).and_then(|value| HeaderValue::from_bytes(&value).ok());
+        // They come from a map: every one of them is valid.
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(header.name.as_bytes()), value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
 fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars()
         .map(|character| u8::try_from(u32::from(character)).ok())

@@ -56,9 +56,17 @@ impl LentHttp {
 
     /// Sends a request and returns when the answer's headers are there.
     pub(super) async fn send_streaming(&self, call: &CallContext, request: Request) -> Result<Answer, HttpError> {
-        let permit = call.requests.clone().try_acquire_owned().map_err(|_| {
-            HttpError::Overloaded("too many requests of one call in flight (limits.max_concurrent_requests)".to_owned())
-        })?;
+        let permit = call.permit()?;
+        self.send_permitted(call, request, permit).await
+    }
+
+    /// The same, for who has the permit already.
+    pub(super) async fn send_permitted(
+        &self,
+        call: &CallContext,
+        request: Request,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Answer, HttpError> {
         let options = self.options(call, &request);
         let request = self.admit(request).inspect_err(|error| self.tell_denial(call, error))?;
         call.act();

@@ -1,4 +1,4 @@
-//! `pooled-http`, lent to guests.
+//! `pooled-http`, lent to guests; and `wasi:http`, through the same checks and pool.
 //!
 //! | file | subject |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | `failure` | the pool's errors in the contract's words |
 //! | `body` | an answer's body as a stream for the guest |
 //! | `redact` | secrets taken out of answers |
+//! | `wasi_http` | the second door: `wasi:http` for components that know no other |
 
 pub(crate) mod address;
 pub(crate) mod body;
@@ -19,6 +20,7 @@ mod failure;
 mod headers;
 pub(crate) mod http;
 pub(crate) mod redact;
+pub(crate) mod wasi_http;
 
 use std::sync::Arc;
 

@@ -22,6 +22,11 @@ pub fn log_to_stderr(global: &Global, usual: &str) {
             "{libraries},weir={level},weir_runtime={level},weir_pool={level}"
         ))
     });
+    // They repeat what a component hands over, argument by argument: bodies, headers, paths with their queries.
+    let filter = ["wasmtime_wasi_http=debug", "wasmtime_wasi_io=debug"]
+        .into_iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
     let colored = match global.color {
         Color::Always => true,
         Color::Never => false,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use weir_pool::PoolManager;
 use weir_runtime::metadata::{Manifest, Origin};
-use weir_runtime::{Inspection, Runtime, RuntimeOptions, WasiMode};
+use weir_runtime::{Inspection, Runtime, RuntimeOptions, WasiGrant, WasiMode};
 
 use crate::bundled;
 use crate::cli::{Context, Failed, UsageError};
@@ -20,14 +20,20 @@ pub struct Args {
     /// Judge it as with `wasi = "stub"`: imports of WASI that are not lent become traps.
     #[arg(long)]
     stub_wasi: bool,
+    /// Judge it as with `allow_wasi_http = true`: it may send its requests through `wasi:http`, on its pool.
+    #[arg(long)]
+    allow_wasi_http: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let bytes = read(args)?;
-    let wasi = if args.stub_wasi {
-        WasiMode::Stub
-    } else {
-        WasiMode::Closed
+    let wasi = WasiGrant {
+        mode: if args.stub_wasi {
+            WasiMode::Stub
+        } else {
+            WasiMode::Closed
+        },
+        http: args.allow_wasi_http,
     };
     // Without a compile cache: a look leaves nothing behind.
     let runtime = Runtime::new(RuntimeOptions {
@@ -77,6 +83,7 @@ fn to_json(inspection: &Inspection, manifest: Option<&Manifest>) -> Value {
         "imports": inspection.imports,
         "capabilities": capabilities,
         "uses_pooled_http": inspection.uses_pooled_http,
+        "uses_wasi_http": inspection.uses_wasi_http,
         "wants": Value::Null,
         "admitted": inspection.admitted(),
         "stubbed": inspection.stubbed,
@@ -152,7 +159,12 @@ fn to_text(inspection: &Inspection, manifest: Option<&Manifest>) -> String {
     );
     line(
         "pooled http",
-        if inspection.uses_pooled_http { "yes" } else { "no" }.to_owned(),
+        match (inspection.uses_pooled_http, inspection.uses_wasi_http) {
+            (_, true) => "yes, through wasi:http (allow_wasi_http)",
+            (true, false) => "yes",
+            (false, false) => "no",
+        }
+        .to_owned(),
     );
     let lines = |names: &[String]| {
         if names.is_empty() {

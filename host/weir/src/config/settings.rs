@@ -268,6 +268,10 @@ pub struct ProviderConfig {
     /// What becomes of WASI imports that are not lent.
     #[serde(default)]
     pub wasi: Wasi,
+    /// Whether it may send its requests through `wasi:http`: by the same checks, to the same origins, on its pool. Its
+    /// `api_key`, where it has one, goes with each as `Authorization: Bearer`.
+    #[serde(default)]
+    pub allow_wasi_http: bool,
     /// The component's own settings (see `weir inspect`).
     #[serde(default)]
     pub config: BTreeMap<String, SettingText>,

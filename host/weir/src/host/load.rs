@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, SecretGrant, WasiMode, metadata};
+use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, SecretGrant, WasiGrant, metadata};
 
-use super::{API_KEY, Host, HostError, advice, wasi_mode};
+use super::{API_KEY, Host, HostError, advice, wasi_grant};
 use crate::config::settings::Isolation;
 use crate::config::{ComponentSource, ProviderConfig, ProviderSecret};
 
@@ -22,7 +22,7 @@ impl Host {
         component: Cow<'static, [u8]>,
         old: Option<&Provider>,
     ) -> Result<Provider, HostError> {
-        let wasi = wasi_mode(config.wasi);
+        let wasi = wasi_grant(config);
         let secrets = self.secrets(name, config)?;
         let mut settings: BTreeMap<String, String> = config
             .config
@@ -94,7 +94,7 @@ impl Host {
     }
 
     /// Components without HTTP send no key anywhere, and are not asked twice what they want.
-    fn asks_for_a_key(&self, component: &[u8], wasi: WasiMode) -> bool {
+    fn asks_for_a_key(&self, component: &[u8], wasi: WasiGrant) -> bool {
         self.runtime.inspect(component, wasi).uses_pooled_http
     }
 

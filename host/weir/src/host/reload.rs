@@ -60,7 +60,7 @@ impl Host {
             Ok(component) => component,
             Err(error) => return refuse(slot, &old, None, &error),
         };
-        let digest = self.runtime().inspect(&component, super::wasi_mode(config.wasi)).digest;
+        let digest = self.runtime().inspect(&component, super::wasi_grant(config)).digest;
         if digest == old.digest() {
             return slot.is_current();
         }
