@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,15 +166,17 @@ async fn load(adapter: &str) -> anyhow::Result<Loaded> {
     })
 }
 
-/// Calls that all wait for the one connection to a server that does not answer need an instance each; cut off one after the
-/// other they would be dropped, so the server closes and each ends with an error of its own, its instance kept.
+/// Calls that all wait for the one connection to be made need an instance each. Nobody listens where it leads: each call
+/// ends with an error of its own, and its instance is kept.
 async fn idle_instance() -> anyhow::Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let runtime = runtime()?;
     let mut spec = spec("voyage", &format!("http://{}/v1", listener.local_addr()?))?;
     spec.limits.max_instances = INSTANCES;
-    let mut pool = PoolConfig::default();
-    pool.max_connections = std::num::NonZeroUsize::MIN;
+    let pool = PoolConfig {
+        max_connections: NonZeroUsize::MIN,
+        ..PoolConfig::default()
+    };
     spec.pool = pool.into();
     let provider = runtime.load(spec).await?;
     let calls = |count: usize| {
