@@ -30,6 +30,7 @@ use crate::lend::credential::Secrets;
 use crate::lend::egress::Egress;
 use crate::lend::http::LentHttp;
 use crate::lend::redact::Redactor;
+use crate::lend::wasi_http;
 use crate::origin::Origin;
 use crate::provider::{Inner, Provider};
 use crate::spec::{EgressGrant, Isolation, Limits, ProviderSpec, host_call_bytes};
@@ -138,6 +139,9 @@ impl Runtime {
             None
         };
         let mut limits = spec.limits;
+        if inspection.uses_wasi_http {
+            limits.max_handles = limits.max_handles.min(wasi_http::MAX_HANDLES);
+        }
         if manifest.stateful {
             limits.isolation = Isolation::Resident;
         }
@@ -150,7 +154,6 @@ impl Runtime {
             host_call_bytes: host_call_bytes(&limits),
             http: http.clone(),
             storage,
-            second_door: inspection.uses_wasi_http,
         };
         let instances = Arc::new(Instances::new(guest, grants, &limits, old.map(|old| &*old.instances)));
         instances.start_reaper();
@@ -225,13 +228,11 @@ impl Runtime {
         let grants = Grants {
             config: BTreeMap::new(),
             memory,
-            handles: Limits::default().max_handles,
+            handles: wasi_http::MAX_HANDLES,
             log: Arc::new(LogBudget::new(provider.into(), Limits::default().log_bytes_per_second)),
             host_call_bytes: host_call_bytes(&Limits::default()),
             http: None,
             storage: None,
-            // Nothing is lent through it; its bounds are the narrower ones.
-            second_door: true,
         };
         let describing = metered(Limits::default().cpu_time, guest.describe(&grants));
         match timeout(DESCRIBE_TIMEOUT, describing).await {

@@ -15,7 +15,7 @@ use crate::bindings::v0_1_0::types::HttpError;
 use crate::instance::log::{GuestLog, LogBudget};
 use crate::instance::memory::MemoryLimiter;
 use crate::lend::http::LentHttp;
-use crate::lend::wasi_http::{self, SecondDoor};
+use crate::lend::wasi_http::SecondDoor;
 use crate::storage::Storage;
 
 /// What a provider's instances are given. The same for all of them.
@@ -32,8 +32,6 @@ pub(crate) struct Grants {
     /// None while the component describes itself, and for one that does not import it.
     pub(crate) http: Option<Arc<LentHttp>>,
     pub(crate) storage: Option<Storage>,
-    /// Whether it sends through `wasi:http`.
-    pub(crate) second_door: bool,
 }
 
 /// The call an instance serves. Whatever is under way for it holds it.
@@ -96,11 +94,7 @@ impl InstanceState {
     pub(crate) fn new(grants: &Grants) -> Self {
         let log = GuestLog::new(grants.log.clone());
         let mut table = ResourceTable::new();
-        table.set_max_capacity(if grants.second_door {
-            grants.handles.min(wasi_http::MAX_HANDLES)
-        } else {
-            grants.handles
-        });
+        table.set_max_capacity(grants.handles);
         InstanceState {
             table,
             wasi: WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).build(),
@@ -112,7 +106,7 @@ impl InstanceState {
             memory: MemoryLimiter::new(grants.memory),
             log,
             http: grants.http.clone(),
-            second_door: SecondDoor::new(grants.http.clone().filter(|_| grants.second_door)),
+            second_door: SecondDoor::new(grants.http.clone()),
             storage: grants.storage.clone(),
             call: None,
         }
