@@ -47,7 +47,7 @@ soak: python-clients peers
     LOOM_MAX_PREEMPTIONS=3 cargo test --locked --workspace --lib interleavings
     # Told to give back what is free, the allocator does not hide what leaks.
     MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=32768 \
-        cargo test --locked --workspace --test endurance -- --ignored --nocapture --test-threads=1
+        cargo test --locked --workspace --test endurance --test guest_endurance -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
     cargo test --locked --workspace --test reload -- --ignored --nocapture
 

@@ -28,6 +28,11 @@ async fn only_the_calls_that_trap_are_lost_among_1_000_000_and_memory_stays_flat
     endure(1_000_000, Flat::Resident).await;
 }
 
+/// What the pooling allocator may keep of slots that were not used before the count began, in bytes: the instance after a trap may
+/// get another slot than the lost one's, and each keeps up to 2 MiB (`linear_memory_keep_resident`). In ten million calls five
+/// such steps of 1.2 MB were seen, the last after six million.
+const WARMED_SLOTS: usize = 2 * (2 << 20);
+
 /// Whether memory is held to what it was: a short run is over before every instance has been used.
 #[derive(PartialEq)]
 enum Flat {
@@ -38,7 +43,7 @@ enum Flat {
 async fn endure(calls: usize, flat: Flat) {
     let (_runtime, provider) = misbehaver().await;
     // Till then each of the instances has been lost and made anew many times.
-    let warm_up = calls / 10;
+    let warm_up = calls / 2;
     let trapped = load(&provider, warm_up).await;
     assert_eq!(trapped, warm_up / TRAPS);
     let warm = resident();
@@ -49,7 +54,7 @@ async fn endure(calls: usize, flat: Flat) {
     assert_eq!((stats.instances.leased, stats.instances.waiting), (0, 0));
     println!("{calls} calls, {trapped} trapped; {warm} bytes in RAM after {warm_up} calls, {end} at the end");
     assert!(
-        flat == Flat::NotYet || end <= warm + warm / 20,
+        flat == Flat::NotYet || end <= warm + warm / 20 + WARMED_SLOTS,
         "what is resident grows from {warm} to {end}"
     );
 }
