@@ -2,7 +2,7 @@
 
 use weir_upstream::{Api, DEFAULT_API_KEY, Upstream};
 
-use crate::Program;
+use crate::{Program, fixture};
 
 /// The variable that holds the upstream's key in [`with_upstream`]'s programs.
 const KEY_VARIABLE: &str = "UPSTREAM_KEY";
@@ -14,6 +14,14 @@ pub fn provider(name: &str, base_url: &str) -> String {
          config.base_url = \"{base_url}\"\n\
          secrets.api_key = {{ env = \"{KEY_VARIABLE}\" }}\n\
          egress.allow_private = [\"127.0.0.1/32\"]\n"
+    )
+}
+
+/// The table of the component that misbehaves on order, as the provider `bad`. Keys added behind it are in it.
+pub fn misbehaver(base_url: &str) -> String {
+    format!(
+        "[providers.bad]\ncomponent = \"{}\"\nconfig.base_url = \"{base_url}\"\n",
+        fixture("misbehaver").display()
     )
 }
 

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use serde_json::{Value, json};
+use weir_tests::configuration::misbehaver;
 use weir_tests::{Program, fixture};
 use weir_upstream::{Api, Fault, FaultKind, Upstream};
 
@@ -17,18 +18,8 @@ fn program(upstream: &Upstream, egress: &str) -> Program {
 
 /// The misbehaver with this `base_url`.
 fn program_at(base_url: &str, rest: &str) -> Program {
-    Program::with_config(&format!(
-        r#"
-        [providers.bad]
-        component = "{}"
-        [providers.bad.config]
-        base_url = "{base_url}"
-        [providers.bad.egress]
-        {rest}
-        "#,
-        fixture("misbehaver").display(),
-    ))
-    .unwrap()
+    let provider = misbehaver(base_url);
+    Program::with_config(&format!("{provider}\n[providers.bad.egress]\n{rest}\n")).unwrap()
 }
 
 fn order(program: &Program, order: &str) -> Value {

@@ -2,7 +2,8 @@
 //! notices.
 
 use serde_json::{Value, json};
-use weir_tests::{Program, Server, fixture};
+use weir_tests::configuration::misbehaver;
+use weir_tests::{Program, Server};
 use weir_upstream::{Fault, FaultKind, Upstream};
 
 /// A `base_url` for orders that send nothing.
@@ -10,25 +11,20 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// The misbehaver and an adapter that behaves, in one program.
 fn program(base_url: &str) -> Program {
-    let component = fixture("misbehaver");
+    let provider = misbehaver(base_url);
     Program::with_config(&format!(
         r#"
         [providers.local]
 
-        [providers.bad]
-        component = "{}"
-        [providers.bad.config]
-        base_url = "{base_url}"
-        [providers.bad.egress]
-        allow_private = ["127.0.0.1/32"]
+        {provider}
+        egress.allow_private = ["127.0.0.1/32"]
         [providers.bad.http_pool]
         max_connections = 2
         [providers.bad.limits]
         memory = "16MiB"
         cpu_time = 0.2
         call_timeout = 20.0
-        "#,
-        component.display()
+        "#
     ))
     .unwrap()
 }

@@ -1,7 +1,8 @@
 //! Each limit of a component, hit: the call ends with an error that names it, and the next one works.
 
 use serde_json::{Value, json};
-use weir_tests::{Finished, Program, Server, fixture, until};
+use weir_tests::configuration::misbehaver;
+use weir_tests::{Finished, Program, Server, until};
 use weir_upstream::{Api, Upstream};
 
 /// A `base_url` for orders that send nothing.
@@ -9,18 +10,14 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// The misbehaver under these limits.
 fn program(base_url: &str, limits: &str) -> Program {
+    let provider = misbehaver(base_url);
     Program::with_config(&format!(
         r#"
-        [providers.bad]
-        component = "{}"
-        [providers.bad.config]
-        base_url = "{base_url}"
-        [providers.bad.egress]
-        allow_private = ["127.0.0.1/32"]
+        {provider}
+        egress.allow_private = ["127.0.0.1/32"]
         [providers.bad.limits]
         {limits}
-        "#,
-        fixture("misbehaver").display()
+        "#
     ))
     .unwrap()
 }

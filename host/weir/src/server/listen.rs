@@ -71,8 +71,8 @@ impl Server {
     }
 
     /// Serves until `shutdown`. Where it is `eager`, it loads the providers meanwhile; else each is loaded by its first
-    /// request. Then stops: takes no more connections, lets the
-    /// requests in flight end within 30 s or until `cut_short`, closes the pools.
+    /// request. Then stops: takes no more connections, lets the requests in flight end within 30 s or until `cut_short`,
+    /// closes the pools.
     ///
     /// Returns how many requests were cut off.
     pub async fn run(
