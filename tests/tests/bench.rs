@@ -54,7 +54,9 @@ async fn a_url_is_asked_as_often_as_said_over_no_more_connections_than_the_cap()
     assert_eq!(of_pool["max_connections"], 4);
     assert_eq!(of_pool["opened"], opened);
     assert_eq!(of_pool["requests"], 300);
-    assert_eq!(of_pool["reused"].as_u64().unwrap() + opened as u64, 300, "{of_pool}");
+    // A connection that was made for a caller whom another one served first may carry nothing.
+    let reused = of_pool["reused"].as_u64().unwrap();
+    assert!((300 - opened as u64..300).contains(&reused), "{of_pool}");
     assert!(of_pool["bytes_sent"].as_u64().unwrap() > 300 * EMBEDDING.len() as u64);
 
     let latency = &report["latency_us"];
