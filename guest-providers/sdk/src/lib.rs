@@ -11,8 +11,9 @@
 //! | [`request`], [`response`] | JSON over the lent HTTP |
 //! | [`failure`] | a refusal turned into an [`Error`], the provider's words kept |
 //! | [`json`] | answers decoded, errors naming their place |
-//! | [`sse`], [`events`], [`streaming`] | answers that come in events |
+//! | [`sse`], [`eventstream`], [`events`], [`streaming`] | answers that come in events |
 //! | [`vectors`], [`ranking`] | batches of results, checked |
+//! | [`object`], [`data_url`], [`tool_blocks`] | what conversations are made of |
 //!
 //! Everything but the sending itself is plain Rust, tested on the machine itself (`cargo native-test`).
 
@@ -20,10 +21,13 @@ mod bindings;
 mod retry_after;
 mod words;
 
+pub mod data_url;
 pub mod events;
+pub mod eventstream;
 pub mod failure;
 pub mod json;
 pub mod manifest;
+pub mod object;
 mod provider;
 pub mod ranking;
 pub mod request;
@@ -31,6 +35,7 @@ pub mod response;
 mod setting;
 pub mod sse;
 pub mod streaming;
+pub mod tool_blocks;
 pub mod url;
 pub mod vectors;
 
@@ -38,6 +43,7 @@ pub use bindings::wasi::{config::store as config, keyvalue};
 pub use bindings::weir::provider::{pooled_http, types};
 pub use events::Events;
 pub use manifest::{Limits, Manifest};
+pub use object::Object;
 pub use request::Request;
 pub use response::Response;
 pub use setting::Setting;
