@@ -13,7 +13,7 @@
 //! | [`json`] | answers decoded, errors naming their place |
 //! | [`sse`], [`eventstream`], [`events`], [`streaming`] | answers that come in events |
 //! | [`vectors`], [`ranking`] | batches of results, checked |
-//! | [`object`], [`data_url`], [`tool_blocks`] | what conversations are made of |
+//! | [`chat`], [`object`], [`data_url`], [`tool_blocks`] | what conversations are made of |
 //!
 //! Everything but the sending itself is plain Rust, tested on the machine itself (`cargo native-test`).
 
@@ -21,6 +21,7 @@ mod bindings;
 mod retry_after;
 mod words;
 
+pub mod chat;
 pub mod data_url;
 pub mod events;
 pub mod eventstream;

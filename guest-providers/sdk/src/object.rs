@@ -3,6 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::chat::Parameter;
 use crate::{Error, failure, json};
 
 /// A JSON object, put together field by field. A field given again replaces the one before.
@@ -31,12 +32,12 @@ impl<'a> Object<'a> {
         value.map_or(Ok(()), |value| self.set(name, &value))
     }
 
-    /// The caller's parameters, each a name and JSON.
+    /// The caller's parameters.
     ///
     /// # Errors
     /// `invalid-input` naming the one that is no JSON, or `stream`, which is not the caller's to set.
-    pub fn set_parameters(&mut self, parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Error> {
-        for (name, value) in parameters {
+    pub fn set_parameters(&mut self, parameters: &'a [Parameter]) -> Result<(), Error> {
+        for Parameter { name, value } in parameters {
             if name == "stream" {
                 return Err(failure::refused(
                     "`stream` is no parameter: call `chat` or `chat-streaming`",
@@ -48,9 +49,9 @@ impl<'a> Object<'a> {
         Ok(())
     }
 
-    /// Whether there are no fields.
-    pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+    /// Itself, if it has a field.
+    pub fn unless_empty(self) -> Option<Self> {
+        (!self.fields.is_empty()).then_some(self)
     }
 
     fn replace(&mut self, name: &'a str, value: Box<RawValue>) {
@@ -75,22 +76,30 @@ impl Serialize for Object<'_> {
 mod tests {
     use super::*;
 
+    fn parameter(name: &str, value: &str) -> Parameter {
+        Parameter {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
     #[test]
     fn a_parameter_replaces_what_goes_by_its_name() {
+        let parameters = [parameter("temperature", "0.5"), parameter("stop", "[\"\\n\"]")];
         let mut body = Object::default();
         body.set("temperature", &1).unwrap();
         body.set_some("tools", None::<u8>).unwrap();
-        body.set_parameters([("temperature", "0.5"), ("stop", "[\"\\n\"]")].into_iter())
-            .unwrap();
+        body.set_parameters(&parameters).unwrap();
         assert_eq!(
             serde_json::to_string(&body).unwrap(),
             r#"{"temperature":0.5,"stop":["\n"]}"#
         );
+        assert!(Object::default().unless_empty().is_none());
     }
 
     #[test]
     fn what_is_no_json_is_refused_by_name() {
-        let said = |name, value| match Object::default().set_parameters([(name, value)].into_iter()) {
+        let said = |name, value| match Object::default().set_parameters(&[parameter(name, value)]) {
             Err(Error::InvalidInput(failure)) => failure.message,
             other => panic!("{other:?}"),
         };

@@ -3,7 +3,7 @@
 use wit_bindgen::rt::async_support::{FutureWriter, StreamWriter};
 
 use crate::events::Framing;
-use crate::{Error, Events, failure, sse};
+use crate::{Error, Events, sse};
 
 /// A provider's events understood: one event in, any number of items out.
 pub trait Decode<E = sse::Event> {
@@ -28,27 +28,6 @@ pub trait Decode<E = sse::Event> {
 
 /// What events gave: their items, and how far the stream is. Items that came before an error come with it.
 pub type Given<T> = (Vec<T>, Result<Progress, Error>);
-
-/// The items up to the first event that tells of an answer, as `has_begun` knows. So an answer that fails before it
-/// begins is an error of the call, not of its stream.
-///
-/// # Errors
-/// What went wrong before that, or `malformed-response` if there was no such event.
-pub async fn begin<F: Framing, D: Decode<F::Event>>(
-    events: &mut Events<F>,
-    decoder: &mut D,
-    has_begun: fn(&D) -> bool,
-) -> Result<Given<D::Item>, Error> {
-    loop {
-        let given = next(events, decoder).await;
-        match given.1 {
-            _ if has_begun(decoder) => return Ok(given),
-            Ok(Progress::Going) => {}
-            Ok(Progress::Ended) => return Err(failure::malformed("the stream ended before the answer began")),
-            Err(error) => return Err(error),
-        }
-    }
-}
 
 /// The items of the next events; none at the end of the whole answer.
 pub async fn next<F: Framing, D: Decode<F::Event>>(events: &mut Events<F>, decoder: &mut D) -> Given<D::Item> {
