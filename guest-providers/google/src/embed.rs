@@ -6,6 +6,7 @@ use weir_guest::types::{EmbeddingRequest, Error, InputKind, Usage};
 use weir_guest::vectors::{self, Vector};
 
 use crate::embedding;
+use crate::generate::Tokens;
 
 #[derive(Serialize)]
 pub(crate) struct Body<'a> {
@@ -43,13 +44,6 @@ struct Answer {
 #[derive(Deserialize)]
 struct Embedding {
     values: Vector,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Tokens {
-    #[serde(default)]
-    prompt_token_count: u64,
 }
 
 pub(crate) fn body<'a>(resource: &'a str, request: &'a EmbeddingRequest) -> Body<'a> {

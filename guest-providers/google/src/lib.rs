@@ -123,7 +123,7 @@ fn authorized(operation: &str, request: Request) -> Request {
     request
         .operation(operation)
         .key_header("x-goog-api-key", API_KEY)
-        .refusal(refusal::read)
+        .classify(refusal::classify)
 }
 
 /// A model's resource name: `models/M`, unless it says itself of which kind it is (`tunedModels/M`).

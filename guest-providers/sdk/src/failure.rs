@@ -60,7 +60,7 @@ pub fn of_answer(status: u16, headers: &[Header], body: &[u8]) -> Error {
             status: Some(status),
             code: words.code,
             request_id: request_id.or(words.id),
-            retry_after: retry_after::nanoseconds(headers, SystemTime::now),
+            retry_after: retry_after::nanoseconds(headers, SystemTime::now).or(words.wait),
         },
     )
 }
@@ -72,13 +72,14 @@ pub fn inside_answer(told: &[u8]) -> Error {
         code,
         id,
         status,
+        wait,
     } = Words::of(told);
     let failure = Failure {
         message,
         status,
         code,
         request_id: id,
-        retry_after: None,
+        retry_after: wait,
     };
     match status {
         Some(status) => by_status(status, failure),

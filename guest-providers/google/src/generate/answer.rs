@@ -65,9 +65,9 @@ pub(super) struct PromptFeedback {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     #[serde(default)]
-    prompt_token_count: u64,
+    pub prompt_token_count: u64,
     #[serde(default)]
     tool_use_prompt_token_count: u64,
     #[serde(default)]
@@ -79,8 +79,12 @@ pub(super) struct Tokens {
 impl From<Tokens> for Usage {
     fn from(tokens: Tokens) -> Self {
         Self {
-            input_tokens: tokens.prompt_token_count.saturating_add(tokens.tool_use_prompt_token_count),
-            output_tokens: tokens.candidates_token_count.saturating_add(tokens.thoughts_token_count),
+            input_tokens: tokens
+                .prompt_token_count
+                .saturating_add(tokens.tool_use_prompt_token_count),
+            output_tokens: tokens
+                .candidates_token_count
+                .saturating_add(tokens.thoughts_token_count),
         }
     }
 }
@@ -97,7 +101,7 @@ impl<'a> Answer<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Error> {
         let answer: Self = json::read(body)?;
         if answer.error.is_some() {
-            return Err(refusal::inside(body));
+            return Err(refusal::classify(failure::inside_answer(body)));
         }
         Ok(answer)
     }

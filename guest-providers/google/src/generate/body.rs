@@ -153,10 +153,10 @@ fn call_answer<'a>(message: &'a Message, conversation: &'a [Message]) -> Result<
     let name =
         name.ok_or_else(|| failure::refused(format!("a tool's message answers a call that was not made: `{id}`")))?;
     let text = message.content.iter().map(chat::text).collect::<Result<String, _>>()?;
-    let object = serde_json::from_str::<Box<RawValue>>(&text).ok();
-    let response = object
-        .filter(|object| object.get().starts_with('{'))
-        .map_or(Outcome::Text { output: text }, Outcome::Object);
+    let response = match serde_json::from_slice::<&RawValue>(text.as_bytes()) {
+        Ok(object) if object.get().starts_with('{') => Outcome::Object(object.to_owned()),
+        _ => Outcome::Text { output: text },
+    };
     Ok(Part {
         function_response: Some(CallAnswer {
             id: call_id::split(id).0,

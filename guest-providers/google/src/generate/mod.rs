@@ -5,6 +5,6 @@ mod body;
 mod call_id;
 mod streamed;
 
-pub(crate) use answer::read;
+pub(crate) use answer::{Tokens, read};
 pub(crate) use body::body;
 pub(crate) use streamed::Decoder;
