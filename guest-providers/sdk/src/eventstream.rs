@@ -36,6 +36,17 @@ pub struct Parser {
 }
 
 impl Message {
+    /// A message that did not come over the wire.
+    pub fn new(headers: &[(&str, &str)], payload: &[u8]) -> Self {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            headers: headers.collect(),
+            payload: payload.to_vec(),
+        }
+    }
+
     /// The text of the header of that name (`:event-type`).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

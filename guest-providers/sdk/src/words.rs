@@ -14,7 +14,7 @@ use crate::retry_after;
 const MAX_MESSAGE: usize = 2_000;
 
 /// Where a message may be, the likeliest first.
-const MESSAGE_KEYS: [&str; 6] = ["error", "detail", "message", "msg", "errors", "status"];
+const MESSAGE_KEYS: [&str; 7] = ["error", "detail", "message", "msg", "errors", "Message", "status"];
 
 /// Where a code may be. A word tells more than a number, which mostly repeats the status.
 const CODE_KEYS: [&str; 5] = ["code", "type", "error_type", "error_code", "status"];
@@ -250,6 +250,8 @@ mod tests {
                 Some("t"),
             ),
             (r#"{"id": "7", "message": "no"}"#, "no", None),
+            // AWS, where it is not the service itself that refuses.
+            (r#"{"Message": "no"}"#, "no", None),
             (
                 r#"{"object": "error", "message": "no", "type": "t", "code": "3210"}"#,
                 "no",

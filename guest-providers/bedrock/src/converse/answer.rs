@@ -1,0 +1,146 @@
+//! A whole answer.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use weir_guest::chat::{Finish, Response, ToolCall};
+use weir_guest::json;
+use weir_guest::types::{Error, Usage};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    #[serde(borrow)]
+    output: Output<'a>,
+    stop_reason: String,
+    usage: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+struct Output<'a> {
+    #[serde(borrow)]
+    message: Message<'a>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    content: Vec<Block<'a>>,
+}
+
+/// One of these, or one of the others, of which nothing is regarded (`reasoningContent`, …).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Block<'a> {
+    text: Option<String>,
+    #[serde(borrow)]
+    tool_use: Option<ToolUse<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolUse<'a> {
+    tool_use_id: String,
+    name: String,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tokens {
+    #[serde(default)]
+    input_tokens: u64,
+    #[serde(default)]
+    output_tokens: u64,
+    #[serde(default)]
+    cache_read_input_tokens: u64,
+    #[serde(default)]
+    cache_write_input_tokens: u64,
+}
+
+/// What came out of a cache, or went into one, is not among the input tokens
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>).
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        let cached = tokens
+            .cache_read_input_tokens
+            .saturating_add(tokens.cache_write_input_tokens);
+        Self {
+            input_tokens: tokens.input_tokens.saturating_add(cached),
+            output_tokens: tokens.output_tokens,
+        }
+    }
+}
+
+/// `stopReason`, as the contract calls it.
+pub(super) fn finish(reason: &str) -> Finish {
+    match reason {
+        "end_turn" | "stop_sequence" => Finish::Stop,
+        "max_tokens" | "model_context_window_exceeded" => Finish::Length,
+        "tool_use" => Finish::ToolCalls,
+        "guardrail_intervened" | "content_filtered" => Finish::ContentFilter,
+        other => Finish::Other(other.to_owned()),
+    }
+}
+
+pub(crate) fn read(body: &[u8], model: String) -> Result<Response, Error> {
+    let Answer {
+        output,
+        stop_reason,
+        usage,
+    } = json::read(body)?;
+    let (mut text, mut tool_calls) = (String::new(), Vec::new());
+    for block in output.message.content {
+        text.push_str(&block.text.unwrap_or_default());
+        tool_calls.extend(block.tool_use.map(|call| ToolCall {
+            id: call.tool_use_id,
+            name: call.name,
+            arguments: call.input.map_or("{}", RawValue::get).to_owned(),
+        }));
+    }
+    Ok(Response {
+        id: None,
+        model,
+        text,
+        tool_calls,
+        finish: finish(&stop_reason),
+        usage: usage.unwrap_or_default().into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_gives_its_text_its_calls_and_its_usage() {
+        let body = br#"{"metrics": {"latencyMs": 3}, "output": {"message": {"role": "assistant", "content": [
+            {"reasoningContent": {"reasoningText": {"text": "hm"}}}, {"text": "hi"},
+            {"toolUse": {"toolUseId": "1", "name": "add", "input": {"a": 1}}}]}}, "stopReason": "tool_use",
+            "usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 15, "cacheReadInputTokens": 10,
+            "serverToolUsage": {}}}"#;
+        let response = read(body, "m".to_owned()).unwrap();
+        assert_eq!((response.text.as_str(), response.model.as_str()), ("hi", "m"));
+        assert_eq!(response.tool_calls[0].arguments, "{\"a\": 1}");
+        assert!(matches!(response.finish, Finish::ToolCalls));
+        assert_eq!((response.usage.input_tokens, response.usage.output_tokens), (13, 2));
+    }
+
+    #[test]
+    fn reasons_are_told_in_the_contracts_words() {
+        assert!(matches!(finish("end_turn"), Finish::Stop));
+        assert!(matches!(finish("max_tokens"), Finish::Length));
+        assert!(matches!(finish("guardrail_intervened"), Finish::ContentFilter));
+        assert!(matches!(finish("malformed_tool_use"), Finish::Other(word) if word == "malformed_tool_use"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let said = |body: &[u8]| match read(body, String::new()) {
+            Err(Error::MalformedResponse(text)) => text,
+            _ => panic!("taken"),
+        };
+        assert!(said(br#"{"output": {}, "stopReason": "end_turn"}"#).contains("`output`: missing field `message`"));
+        assert!(said(br#"{"output": {"message": {"content": []}}}"#).contains("`stopReason`"));
+    }
+}
