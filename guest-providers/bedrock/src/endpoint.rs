@@ -61,11 +61,6 @@ impl Endpoint {
         Ok(self.post(operation, self.model_url(model, action)?))
     }
 
-    /// A request in the model's own words.
-    pub(crate) fn invoke(&self, operation: &str, model: &str) -> Result<Request, Error> {
-        self.model(operation, model, "invoke")
-    }
-
     pub(crate) fn post(&self, operation: &str, url: String) -> Request {
         Request::post(url)
             .operation(operation)

@@ -4,7 +4,7 @@
 //! | module | speaks |
 //! |---|---|
 //! | [`endpoint`] | where requests go, and with which credential |
-//! | [`embed`] | embedding models: Titan, Cohere, Nova |
+//! | [`embed`], [`numbers`] | embedding models: Titan, Cohere, Nova |
 //! | [`rerank`] | reranking models: Cohere, Amazon |
 //! | [`converse`] | conversations, whole and as an event stream |
 //! | [`refusal`] | errors, whose type stands in a header |
@@ -12,6 +12,7 @@
 mod converse;
 mod embed;
 mod endpoint;
+mod numbers;
 mod refusal;
 mod rerank;
 
@@ -122,7 +123,7 @@ impl reranking::Guest for Bedrock {
                 .post("rerank", format!("{agent}/rerank"))
                 .json(&rerank::by_agent(&model, &endpoint.region, &request)),
             None => endpoint
-                .invoke("rerank", &model)?
+                .model("rerank", &model, "invoke")?
                 .json(&rerank::by_model(&model, &request)),
         };
         let answer = post.replay_safe().send().await?;

@@ -1,18 +1,27 @@
-//! A whole answer.
+//! What the API answers, and an answer that comes whole.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use weir_guest::chat::{Finish, Response, ToolCall};
-use weir_guest::json;
 use weir_guest::types::{Error, Usage};
+use weir_guest::{failure, json};
 
+/// An answer, or an event of one: each has some of these. One type, since every type of its own is 2 KB of a component.
+///
+/// Events have a padding, too, that hides their length from who listens.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+pub(super) struct Told<'a> {
     #[serde(borrow)]
-    output: Output<'a>,
-    stop_reason: String,
-    usage: Option<Tokens>,
+    output: Option<Output<'a>>,
+    #[serde(default)]
+    pub content_block_index: u32,
+    #[serde(borrow)]
+    pub start: Option<Block<'a>>,
+    #[serde(borrow)]
+    pub delta: Option<Block<'a>>,
+    pub stop_reason: Option<String>,
+    pub usage: Option<Tokens>,
 }
 
 #[derive(Deserialize)]
@@ -30,19 +39,21 @@ struct Message<'a> {
 /// One of these, or one of the others, of which nothing is regarded (`reasoningContent`, …).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Block<'a> {
-    text: Option<String>,
+pub(super) struct Block<'a> {
+    pub text: Option<String>,
     #[serde(borrow)]
-    tool_use: Option<ToolUse<'a>>,
+    pub tool_use: Option<ToolUse<'a>>,
 }
 
+/// A call, the beginning of one or a piece of one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ToolUse<'a> {
-    tool_use_id: String,
-    name: String,
+pub(super) struct ToolUse<'a> {
+    pub tool_use_id: Option<String>,
+    pub name: Option<String>,
+    /// JSON; of a piece, a text that is a piece of JSON.
     #[serde(borrow)]
-    input: Option<&'a RawValue>,
+    pub input: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -84,27 +95,28 @@ pub(super) fn finish(reason: &str) -> Finish {
 }
 
 pub(crate) fn read(body: &[u8], model: String) -> Result<Response, Error> {
-    let Answer {
-        output,
-        stop_reason,
-        usage,
-    } = json::read(body)?;
+    let missing = |what: &str| failure::malformed(format!("`{what}`: missing"));
+    let told: Told<'_> = json::read(body)?;
+    let output = told.output.ok_or_else(|| missing("output"))?;
     let (mut text, mut tool_calls) = (String::new(), Vec::new());
-    for block in output.message.content {
+    for (at, block) in output.message.content.into_iter().enumerate() {
         text.push_str(&block.text.unwrap_or_default());
-        tool_calls.extend(block.tool_use.map(|call| ToolCall {
-            id: call.tool_use_id,
-            name: call.name,
+        let Some(call) = block.tool_use else { continue };
+        tool_calls.push(ToolCall {
+            id: call.tool_use_id.unwrap_or_default(),
+            name: call
+                .name
+                .ok_or_else(|| missing(&format!("output.message.content[{at}].toolUse.name")))?,
             arguments: call.input.map_or("{}", RawValue::get).to_owned(),
-        }));
+        });
     }
     Ok(Response {
         id: None,
         model,
         text,
         tool_calls,
-        finish: finish(&stop_reason),
-        usage: usage.unwrap_or_default().into(),
+        finish: finish(&told.stop_reason.ok_or_else(|| missing("stopReason"))?),
+        usage: told.usage.unwrap_or_default().into(),
     })
 }
 
@@ -142,5 +154,8 @@ mod tests {
         };
         assert!(said(br#"{"output": {}, "stopReason": "end_turn"}"#).contains("`output`: missing field `message`"));
         assert!(said(br#"{"output": {"message": {"content": []}}}"#).contains("`stopReason`"));
+        assert!(said(br#"{"stopReason": "end_turn"}"#).contains("`output`"));
+        let nameless = br#"{"output": {"message": {"content": [{"toolUse": {"toolUseId": "1"}}]}}}"#;
+        assert!(said(nameless).contains("`output.message.content[0].toolUse.name`"));
     }
 }

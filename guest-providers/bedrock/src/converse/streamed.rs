@@ -1,6 +1,5 @@
 //! An answer that comes in messages of the event stream.
 
-use serde::Deserialize;
 use weir_guest::chat::{self, Event, ToolCallDelta};
 use weir_guest::eventstream::Message;
 use weir_guest::streaming::Decode;
@@ -8,42 +7,8 @@ use weir_guest::tool_blocks::ToolBlocks;
 use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, json};
 
-use super::answer::{Tokens, finish};
+use super::answer::{Told, finish};
 use crate::refusal;
-
-/// Any event: each has some of these. All have a padding, too, that hides their length from who listens.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Told {
-    #[serde(default)]
-    content_block_index: u32,
-    start: Option<Begun>,
-    delta: Option<Delta>,
-    stop_reason: Option<String>,
-    usage: Option<Tokens>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Begun {
-    tool_use: Option<ToolUse>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Delta {
-    text: Option<String>,
-    tool_use: Option<ToolUse>,
-}
-
-/// The beginning of a call, or a piece of it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolUse {
-    tool_use_id: Option<String>,
-    name: Option<String>,
-    input: Option<String>,
-}
 
 /// The answer so far.
 #[derive(Default)]
@@ -99,22 +64,20 @@ impl Decoder {
         if !known.contains(&kind) {
             return Ok(());
         }
-        let told: Told = json::read(payload)?;
+        let told: Told<'_> = json::read(payload)?;
         let block = told.content_block_index;
         self.begun = true;
         if let Some(call) = told.start.and_then(|start| start.tool_use) {
             let index = self.calls.start(block);
             items.push(piece(index, call.tool_use_id, call.name, String::new()));
         }
-        let delta = told.delta.unwrap_or_default();
-        items.extend(delta.text.filter(|text| !text.is_empty()).map(Event::Text));
-        if let Some(arguments) = delta
-            .tool_use
-            .and_then(|call| call.input)
-            .filter(|input| !input.is_empty())
-            && let Some(index) = self.calls.piece(block, &arguments)
-        {
-            items.push(piece(index, None, None, arguments));
+        if let Some(delta) = told.delta {
+            items.extend(delta.text.filter(|text| !text.is_empty()).map(Event::Text));
+            if let Some(input) = delta.tool_use.and_then(|call| call.input) {
+                let arguments: String = json::read(input.get().as_bytes())?;
+                let index = self.calls.piece(block, &arguments).filter(|_| !arguments.is_empty());
+                items.extend(index.map(|index| piece(index, None, None, arguments)));
+            }
         }
         if kind == "contentBlockStop" {
             items.extend(

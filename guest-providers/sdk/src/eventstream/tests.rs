@@ -19,10 +19,10 @@ fn framed(headers: &[u8], payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(PRELUDE + headers.len() + payload.len() + CHECKSUM).unwrap();
     let mut message = length.to_be_bytes().to_vec();
     message.extend_from_slice(&u32::try_from(headers.len()).unwrap().to_be_bytes());
-    message.extend_from_slice(&crc32fast::hash(&message).to_be_bytes());
+    message.extend_from_slice(&checksum(&message).to_be_bytes());
     message.extend_from_slice(headers);
     message.extend_from_slice(payload);
-    message.extend_from_slice(&crc32fast::hash(&message).to_be_bytes());
+    message.extend_from_slice(&checksum(&message).to_be_bytes());
     message
 }
 
@@ -166,7 +166,7 @@ fn headers_that_lie_about_themselves_are_refused() {
 fn lengths_no_message_has_are_refused_before_it_is_waited_for() {
     let prelude = |length: u32, headers: u32| {
         let mut prelude = [length.to_be_bytes(), headers.to_be_bytes()].concat();
-        prelude.extend_from_slice(&crc32fast::hash(&prelude).to_be_bytes());
+        prelude.extend_from_slice(&checksum(&prelude).to_be_bytes());
         prelude
     };
     assert!(read(&prelude(u32::MAX, 0), 64).unwrap_err().0.contains("16 MiB"));
