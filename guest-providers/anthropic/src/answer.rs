@@ -1,8 +1,8 @@
 //! A message as the API answers it.
 
+use conversation::{Finish, Response, ToolCall};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use weir_guest::chat::{Finish, Response, ToolCall};
 use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, json};
 

@@ -1,10 +1,10 @@
 //! The body of `POST /messages`.
 
+use conversation::data_url::{Image, image};
+use conversation::turns::{self, Conversation, Turn};
+use conversation::{Message, Object, Part, Request, Role};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use weir_guest::Object;
-use weir_guest::chat::{self, Conversation, Message, Part, Request, Role, Turn};
-use weir_guest::data_url::{Image, image};
 use weir_guest::types::Error;
 
 #[derive(Serialize)]
@@ -73,7 +73,7 @@ pub(crate) fn body<'a>(
         tools.push(Tool {
             name: &tool.name,
             description: tool.description.as_deref(),
-            input_schema: chat::schema(tool)?,
+            input_schema: turns::schema(tool)?,
         });
     }
     body.set_some("tools", (!tools.is_empty()).then_some(tools))?;
@@ -98,7 +98,7 @@ fn write<'a>(message: &'a Message, blocks: &mut Vec<Block<'a>>) -> Result<(), Er
         let mut content = Vec::new();
         write_parts(&message.content, &mut content)?;
         blocks.push(Block::ToolResult {
-            tool_use_id: chat::answered(message)?,
+            tool_use_id: turns::answered(message)?,
             content,
         });
         return Ok(());
@@ -108,7 +108,7 @@ fn write<'a>(message: &'a Message, blocks: &mut Vec<Block<'a>>) -> Result<(), Er
         blocks.push(Block::ToolUse {
             id: &call.id,
             name: &call.name,
-            input: chat::arguments(call)?,
+            input: turns::arguments(call)?,
         });
     }
     Ok(())
@@ -133,8 +133,8 @@ fn write_parts<'a>(parts: &'a [Part], blocks: &mut Vec<Block<'a>>) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use conversation::{Parameter, ToolCall};
     use serde_json::{Value, json};
-    use weir_guest::chat::{Parameter, ToolCall};
 
     use super::*;
 
@@ -191,7 +191,7 @@ mod tests {
             result("2", vec![]),
         ]);
         request.temperature = Some(0.5);
-        request.tools = vec![chat::Tool {
+        request.tools = vec![conversation::Tool {
             name: "add".into(),
             description: None,
             parameters: r#"{"type": "object"}"#.into(),

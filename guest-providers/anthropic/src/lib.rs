@@ -6,14 +6,14 @@ mod body;
 mod list;
 mod streamed;
 
-use weir_guest::chat::{Request as ChatRequest, Response as ChatResponse};
+use conversation::{Request as ChatRequest, Response as ChatResponse};
 use weir_guest::types::Error;
-use weir_guest::{Manifest, Request, Setting, chat as conversations, failure};
+use weir_guest::{Manifest, Request, Setting, failure};
 
 struct Anthropic;
 
-weir_guest::provider!(
-    chat Anthropic,
+conversation::provider!(
+    Anthropic,
     "
     package weir:anthropic;
     world adapter {
@@ -61,7 +61,7 @@ impl chat::Guest for Anthropic {
     async fn chat_streaming(request: ChatRequest) -> Result<chat::StreamingResponse, Error> {
         let (request, model) = post(request, true)?;
         let events = request.send_streaming().await?;
-        let answer = conversations::begin(events, streamed::Decoder::default(), model).await?;
+        let answer = conversation::begin(events, streamed::Decoder::default(), model).await?;
         Ok(streaming_response(answer))
     }
 }

@@ -1,9 +1,9 @@
 //! A message that comes in events (<https://platform.claude.com/docs/en/build-with-claude/streaming>).
 
+use conversation::tool_blocks::ToolBlocks;
+use conversation::{Event, ToolCallDelta};
 use serde::Deserialize;
-use weir_guest::chat::{self, Event, ToolCallDelta};
 use weir_guest::streaming::Decode;
-use weir_guest::tool_blocks::ToolBlocks;
 use weir_guest::types::Error;
 use weir_guest::{failure, json, sse};
 
@@ -127,7 +127,7 @@ impl Decoder {
     }
 }
 
-impl chat::Decode<sse::Event> for Decoder {
+impl conversation::Decode<sse::Event> for Decoder {
     fn has_begun(&self) -> bool {
         self.begun
     }

@@ -16,16 +16,16 @@ mod numbers;
 mod refusal;
 mod rerank;
 
-use weir_guest::chat::{Request as ChatRequest, Response as ChatResponse};
+use conversation::{Request as ChatRequest, Response as ChatResponse};
 use weir_guest::types::{EmbeddingRequest, Error};
-use weir_guest::{Limits, Manifest, Setting, chat as conversations, eventstream};
+use weir_guest::{Limits, Manifest, Setting, eventstream};
 
 use endpoint::Endpoint;
 
 struct Bedrock;
 
-weir_guest::provider!(
-    chat Bedrock,
+conversation::provider!(
+    Bedrock,
     "
     package weir:bedrock;
     world adapter {
@@ -145,7 +145,7 @@ impl chat::Guest for Bedrock {
         let body = converse::body(&request)?;
         let post = Endpoint::configured()?.model("chat", &model, "converse-stream")?;
         let events = post.json(&body).send_framed::<eventstream::Parser>().await?;
-        let answer = conversations::begin(events, converse::Decoder::default(), model).await?;
+        let answer = conversation::begin(events, converse::Decoder::default(), model).await?;
         Ok(streaming_response(answer))
     }
 }

@@ -6,14 +6,14 @@ mod generate;
 mod list;
 mod refusal;
 
-use weir_guest::chat::{Request as ChatRequest, Response as ChatResponse};
+use conversation::{Request as ChatRequest, Response as ChatResponse};
 use weir_guest::types::{EmbeddingRequest, Error};
-use weir_guest::{Limits, Manifest, Request, Setting, chat as conversations, url};
+use weir_guest::{Limits, Manifest, Request, Setting, url};
 
 struct Google;
 
-weir_guest::provider!(
-    chat Google,
+conversation::provider!(
+    Google,
     "
     package weir:google;
     world adapter {
@@ -94,7 +94,7 @@ impl chat::Guest for Google {
         let body = generate::body(&request)?;
         let post = post("chat", &resource(&model)?, "streamGenerateContent?alt=sse")?;
         let events = post.json(&body).send_streaming().await?;
-        let answer = conversations::begin(events, generate::Decoder::default(), model).await?;
+        let answer = conversation::begin(events, generate::Decoder::default(), model).await?;
         Ok(streaming_response(answer))
     }
 }

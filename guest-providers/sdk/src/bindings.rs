@@ -12,7 +12,6 @@ wit_bindgen::generate!({
         world sdk {
             import weir:provider/types@0.1.0;
             import weir:provider/pooled-http@0.1.0;
-            import weir:provider/chat@0.1.0;
             import wasi:config/store@0.2.0-rc.1;
             import wasi:keyvalue/store@0.2.0-draft2;
             import wasi:keyvalue/batch@0.2.0-draft2;

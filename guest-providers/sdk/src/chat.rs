@@ -1,231 +1,110 @@
-//! Conversations: the contract's records, and what is done alike with them whatever the API.
+//! The contract's records of a conversation. See the interface `chat`.
 //!
-//! An adapter of `provider!(chat …)` has these records in its exports.
+//! Written out, so that the exports of every adapter can be over the same ones: generated here from an interface that
+//! adapters export, they would have it imported too.
+#![allow(missing_docs, reason = "the contract says what each field is")]
 
-use serde_json::value::RawValue;
-use wit_bindgen::rt::async_support::{FutureWriter, StreamWriter};
+use crate::types::Usage;
 
-use crate::events::Framing;
-use crate::streaming::{self, Given, Progress};
-use crate::{Error, Events, failure, json};
-
-pub use crate::bindings::weir::provider::chat::{
-    Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta,
-};
-
-/// A conversation as the APIs want it whose two sides take turns: what the system says is apart, and a tool's result
-/// is the user's.
-#[derive(Debug)]
-pub struct Conversation<'a> {
-    /// The texts of the system and of the developer.
-    pub system: Vec<&'a str>,
-    /// In order; two that follow each other are of different sides.
-    pub turns: Vec<Turn<'a>>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    System,
+    Developer,
+    User,
+    Assistant,
+    Tool,
 }
 
-/// Messages of one side.
-#[derive(Debug)]
-pub struct Turn<'a> {
-    /// Whether it is the model's; else it is the user's.
-    pub is_models: bool,
-    /// At least one.
-    pub messages: Vec<&'a Message>,
-}
-
-impl<'a> Conversation<'a> {
-    /// # Errors
-    /// `invalid-input` for an image that the system shows.
-    pub fn of(messages: &'a [Message]) -> Result<Self, Error> {
-        let mut conversation = Self {
-            system: Vec::new(),
-            turns: Vec::new(),
-        };
-        for message in messages {
-            match message.role {
-                Role::System | Role::Developer => {
-                    for part in &message.content {
-                        conversation.system.push(text(part)?);
-                    }
-                }
-                Role::User | Role::Tool => conversation.push(false, message),
-                Role::Assistant => conversation.push(true, message),
-            }
-        }
-        Ok(conversation)
-    }
-
-    fn push(&mut self, is_models: bool, message: &'a Message) {
-        match self.turns.last_mut() {
-            Some(turn) if turn.is_models == is_models => turn.messages.push(message),
-            _ => self.turns.push(Turn {
-                is_models,
-                messages: vec![message],
-            }),
+impl Role {
+    /// The role of this place in the contract's list; what the generated code calls.
+    #[doc(hidden)]
+    pub fn _lift(place: u8) -> Self {
+        match place {
+            0 => Self::System,
+            1 => Self::Developer,
+            3 => Self::Assistant,
+            4 => Self::Tool,
+            // The host sends no other.
+            _ => Self::User,
         }
     }
 }
 
-/// The text of a part, where an image has no place.
-///
-/// # Errors
-/// `invalid-input` if it is one.
-pub fn text(part: &Part) -> Result<&str, Error> {
-    match part {
-        Part::Text(text) => Ok(text),
-        Part::ImageUrl(_) => Err(failure::refused(
-            "this provider takes images in the user's messages alone",
-        )),
-    }
+#[derive(Debug, Clone)]
+pub enum Part {
+    Text(String),
+    ImageUrl(String),
 }
 
-/// The call that a tool's message answers.
-///
-/// # Errors
-/// `invalid-input` if it names none.
-pub fn answered(message: &Message) -> Result<&str, Error> {
-    message
-        .tool_call_id
-        .as_deref()
-        .ok_or_else(|| failure::refused("a tool's message names no call (`tool_call_id`)"))
+#[derive(Debug, Clone)]
+pub struct ToolCall {
+    pub id: String,
+    pub name: String,
+    pub arguments: String,
 }
 
-/// The arguments of a call the model made, for the APIs that want them as JSON and not as text.
-///
-/// # Errors
-/// `invalid-input` if they are no JSON object; none at all count as an empty one.
-pub fn arguments(call: &ToolCall) -> Result<&RawValue, Error> {
-    let subject = || format!("the arguments of the call `{}` of `{}`", call.id, call.name);
-    let text = match call.arguments.trim() {
-        "" => "{}",
-        text => text,
-    };
-    let arguments = json::given(text, subject)?;
-    if arguments.get().starts_with('{') {
-        Ok(arguments)
-    } else {
-        Err(failure::refused(format!("{} is no JSON object", subject())))
-    }
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub role: Role,
+    pub content: Vec<Part>,
+    pub tool_calls: Vec<ToolCall>,
+    pub tool_call_id: Option<String>,
 }
 
-/// The JSON Schema of a tool's parameters.
-///
-/// # Errors
-/// `invalid-input` naming the tool if it is no JSON.
-pub fn schema(tool: &Tool) -> Result<&RawValue, Error> {
-    json::given(&tool.parameters, || {
-        format!("the schema of the parameters of the tool `{}`", tool.name)
-    })
+#[derive(Debug, Clone)]
+pub struct Tool {
+    pub name: String,
+    pub description: Option<String>,
+    pub parameters: String,
 }
 
-/// The events of a provider's stream understood as those of a conversation.
-pub trait Decode<E>: streaming::Decode<E, Item = Event> {
-    /// Whether the answer has begun: what fails before that is an error of the call, not of its stream.
-    fn has_begun(&self) -> bool;
-
-    /// The model that answers, where the provider tells it.
-    fn model(&self) -> Option<String>;
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    pub name: String,
+    pub value: String,
 }
 
-/// An answer that has begun.
-#[derive(Debug)]
-pub struct Streamed<F, D> {
-    events: Events<F>,
-    decoder: D,
-    first: Given<Event>,
-    model: String,
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub model: Option<String>,
+    pub messages: Vec<Message>,
+    pub max_tokens: Option<u32>,
+    pub temperature: Option<f32>,
+    pub tools: Vec<Tool>,
+    pub parameters: Vec<Parameter>,
 }
 
-/// Waits for an answer to begin. `asked` is the model where the provider names none.
-///
-/// # Errors
-/// What was said in the place of an answer; `malformed-response` if nothing was.
-pub async fn begin<F: Framing, D: Decode<F::Event>>(
-    mut events: Events<F>,
-    mut decoder: D,
-    asked: String,
-) -> Result<Streamed<F, D>, Error> {
-    let mut first = streaming::next(&mut events, &mut decoder).await;
-    while !decoder.has_begun() && matches!(first.1, Ok(Progress::Going)) {
-        first = streaming::next(&mut events, &mut decoder).await;
-    }
-    if !decoder.has_begun() {
-        first.1?;
-        return Err(failure::malformed("the stream ended before the answer began"));
-    }
-    let model = decoder.model().unwrap_or(asked);
-    Ok(Streamed {
-        events,
-        decoder,
-        first,
-        model,
-    })
+#[derive(Debug, Clone)]
+pub enum Finish {
+    Stop,
+    Length,
+    ToolCalls,
+    ContentFilter,
+    Other(String),
 }
 
-/// What an answer ends with that nobody told the end of.
-///
-/// # Errors
-/// Always.
-pub fn given_up() -> Result<(), Error> {
-    Err(failure::malformed("the answer was given up"))
+#[derive(Debug, Clone)]
+pub struct Response {
+    pub id: Option<String>,
+    pub model: String,
+    pub text: String,
+    pub tool_calls: Vec<ToolCall>,
+    pub finish: Finish,
+    pub usage: Usage,
 }
 
-impl<F: Framing + 'static, D: Decode<F::Event> + 'static> Streamed<F, D> {
-    /// Passes the events on, and returns the model that answers. Returns at once ([`streaming::forward`]).
-    pub fn forward(self, writer: StreamWriter<Event>, done: FutureWriter<Result<(), Error>>) -> String {
-        streaming::forward(self.events, self.decoder, self.first, writer, done);
-        self.model
-    }
+#[derive(Debug, Clone)]
+pub struct ToolCallDelta {
+    pub index: u32,
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub arguments: String,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(role: Role, text: &str) -> Message {
-        Message {
-            role,
-            content: vec![Part::Text(text.to_owned())],
-            tool_calls: vec![],
-            tool_call_id: None,
-        }
-    }
-
-    #[test]
-    fn the_two_sides_take_turns_and_the_system_is_apart() {
-        let messages = [
-            message(Role::System, "a"),
-            message(Role::User, "b"),
-            message(Role::Assistant, "c"),
-            message(Role::Tool, "d"),
-            message(Role::Tool, "e"),
-            message(Role::Developer, "f"),
-            message(Role::User, "g"),
-        ];
-        let conversation = Conversation::of(&messages).unwrap();
-        assert_eq!(conversation.system, ["a", "f"]);
-        let turns: Vec<_> = conversation
-            .turns
-            .iter()
-            .map(|turn| (turn.is_models, turn.messages.len()))
-            .collect();
-        assert_eq!(turns, [(false, 1), (true, 1), (false, 3)]);
-    }
-
-    #[test]
-    fn arguments_are_an_object_or_refused_by_name() {
-        let call = |arguments: &str| ToolCall {
-            id: "1".to_owned(),
-            name: "add".to_owned(),
-            arguments: arguments.to_owned(),
-        };
-        assert_eq!(arguments(&call("")).unwrap().get(), "{}");
-        assert_eq!(arguments(&call(" {\"a\": 1} ")).unwrap().get(), "{\"a\": 1}");
-        for wrong in ["[1]", "{", "7", "{} {}"] {
-            let error = arguments(&call(wrong)).unwrap_err();
-            assert!(
-                matches!(error, Error::InvalidInput(failure) if failure.message.contains("`add`")),
-                "{wrong}"
-            );
-        }
-    }
+#[derive(Debug, Clone)]
+pub enum Event {
+    Text(String),
+    ToolCall(ToolCallDelta),
+    Finish(Finish),
+    Usage(Usage),
 }

@@ -13,7 +13,7 @@
 //! | [`json`] | answers decoded, errors naming their place |
 //! | [`sse`], [`eventstream`], [`events`], [`streaming`] | answers that come in events |
 //! | [`vectors`], [`ranking`] | batches of results, checked |
-//! | [`chat`], [`object`], [`data_url`], [`tool_blocks`] | what conversations are made of |
+//! | [`chat`] | the contract's records of conversations |
 //!
 //! Everything but the sending itself is plain Rust, tested on the machine itself (`cargo native-test`).
 
@@ -22,13 +22,11 @@ mod retry_after;
 mod words;
 
 pub mod chat;
-pub mod data_url;
 pub mod events;
 pub mod eventstream;
 pub mod failure;
 pub mod json;
 pub mod manifest;
-pub mod object;
 mod provider;
 pub mod ranking;
 pub mod request;
@@ -36,7 +34,6 @@ pub mod response;
 mod setting;
 pub mod sse;
 pub mod streaming;
-pub mod tool_blocks;
 pub mod url;
 pub mod vectors;
 
@@ -44,7 +41,6 @@ pub use bindings::wasi::{config::store as config, keyvalue};
 pub use bindings::weir::provider::{pooled_http, types};
 pub use events::Events;
 pub use manifest::{Limits, Manifest};
-pub use object::Object;
 pub use request::Request;
 pub use response::Response;
 pub use setting::Setting;

@@ -10,8 +10,7 @@
 /// `examples/embedding.rs` is a whole adapter.
 ///
 /// `stateful Example` is an adapter whose world includes `stateful-provider`: it imports storage as well
-/// ([`crate::keyvalue`]). `chat Example` is one whose world includes `chat-provider`, with the records of [`crate::chat`]
-/// and a function `streaming_response` that hands out an answer's events. The contract is looked for in `../../wit/v0.1.0`, seen from the adapter's crate; a path after
+/// ([`crate::keyvalue`]). The contract is looked for in `../../wit/v0.1.0`, seen from the adapter's crate; a path after
 /// the world names another place.
 #[macro_export]
 macro_rules! provider {
@@ -20,35 +19,6 @@ macro_rules! provider {
     };
     ($adapter:ident, $world:tt, $wit:tt) => {
         $crate::provider!(@bindings $adapter, $world, $wit, {});
-    };
-    (chat $adapter:ident, $world:tt $(,)?) => {
-        $crate::provider!(@bindings $adapter, $world, "../../wit/v0.1.0", {
-            "weir:provider/chat@0.1.0/role": ::weir_guest::chat::Role,
-            "weir:provider/chat@0.1.0/part": ::weir_guest::chat::Part,
-            "weir:provider/chat@0.1.0/tool-call": ::weir_guest::chat::ToolCall,
-            "weir:provider/chat@0.1.0/message": ::weir_guest::chat::Message,
-            "weir:provider/chat@0.1.0/tool": ::weir_guest::chat::Tool,
-            "weir:provider/chat@0.1.0/parameter": ::weir_guest::chat::Parameter,
-            "weir:provider/chat@0.1.0/request": ::weir_guest::chat::Request,
-            "weir:provider/chat@0.1.0/finish": ::weir_guest::chat::Finish,
-            "weir:provider/chat@0.1.0/response": ::weir_guest::chat::Response,
-            "weir:provider/chat@0.1.0/tool-call-delta": ::weir_guest::chat::ToolCallDelta,
-            "weir:provider/chat@0.1.0/event": ::weir_guest::chat::Event,
-        });
-
-        fn streaming_response<F, D>(answer: ::weir_guest::chat::Streamed<F, D>) -> chat::StreamingResponse
-        where
-            F: ::weir_guest::events::Framing + 'static,
-            D: ::weir_guest::chat::Decode<F::Event> + 'static,
-        {
-            let (writer, events) = bindings::wit_stream::new();
-            let (done, done_out) = bindings::wit_future::new(::weir_guest::chat::given_up);
-            chat::StreamingResponse {
-                model: answer.forward(writer, done),
-                events,
-                done: done_out,
-            }
-        }
     };
     (stateful $adapter:ident, $world:tt $(,)?) => {
         $crate::provider!(stateful $adapter, $world, "../../wit/v0.1.0");

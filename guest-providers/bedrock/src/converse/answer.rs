@@ -1,8 +1,8 @@
 //! What the API answers, and an answer that comes whole.
 
+use conversation::{Finish, Response, ToolCall};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use weir_guest::chat::{Finish, Response, ToolCall};
 use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, json};
 

@@ -1,11 +1,12 @@
 //! The request's body.
 
+use conversation::data_url::{Image, image};
+use conversation::turns::{self, Conversation, Turn};
+use conversation::{Message, Object, Part, Request, Role};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use weir_guest::chat::{self, Conversation, Message, Part, Request, Role, Turn};
-use weir_guest::data_url::{Image, image};
+use weir_guest::failure;
 use weir_guest::types::Error;
-use weir_guest::{Object, failure};
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -87,7 +88,7 @@ pub(crate) fn body(request: &Request) -> Result<Object<'_>, Error> {
                 name: &tool.name,
                 description: tool.description.as_deref(),
                 input_schema: Schema {
-                    json: chat::schema(tool)?,
+                    json: turns::schema(tool)?,
                 },
             },
         });
@@ -113,7 +114,7 @@ fn write<'a>(message: &'a Message, blocks: &mut Vec<Block<'a>>) -> Result<(), Er
         let mut content = Vec::new();
         write_parts(&message.content, &mut content)?;
         blocks.push(Block::ToolResult {
-            tool_use_id: chat::answered(message)?,
+            tool_use_id: turns::answered(message)?,
             content,
         });
         return Ok(());
@@ -123,7 +124,7 @@ fn write<'a>(message: &'a Message, blocks: &mut Vec<Block<'a>>) -> Result<(), Er
         blocks.push(Block::ToolUse {
             tool_use_id: &call.id,
             name: &call.name,
-            input: chat::arguments(call)?,
+            input: turns::arguments(call)?,
         });
     }
     Ok(())
@@ -154,8 +155,8 @@ fn write_parts<'a>(parts: &'a [Part], blocks: &mut Vec<Block<'a>>) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use conversation::{Parameter, ToolCall};
     use serde_json::json;
-    use weir_guest::chat::{Parameter, ToolCall};
 
     use super::*;
 
@@ -208,7 +209,7 @@ mod tests {
         ]);
         request.max_tokens = Some(16);
         request.temperature = Some(0.5);
-        request.tools = vec![chat::Tool {
+        request.tools = vec![conversation::Tool {
             name: "add".into(),
             description: Some("adds".into()),
             parameters: r#"{"type": "object"}"#.into(),

@@ -1,9 +1,9 @@
 //! An answer that comes in messages of the event stream.
 
-use weir_guest::chat::{self, Event, ToolCallDelta};
+use conversation::tool_blocks::ToolBlocks;
+use conversation::{Event, ToolCallDelta};
 use weir_guest::eventstream::Message;
 use weir_guest::streaming::Decode;
-use weir_guest::tool_blocks::ToolBlocks;
 use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, json};
 
@@ -95,7 +95,7 @@ impl Decoder {
     }
 }
 
-impl chat::Decode<Message> for Decoder {
+impl conversation::Decode<Message> for Decoder {
     fn has_begun(&self) -> bool {
         self.begun
     }

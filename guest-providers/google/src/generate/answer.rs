@@ -1,8 +1,8 @@
 //! What the API answers: a whole answer and a piece of one have the same form.
 
+use conversation::{Finish, Response, ToolCall};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use weir_guest::chat::{Finish, Response, ToolCall};
 use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, json};
 

@@ -1,11 +1,12 @@
 //! The request's body.
 
+use conversation::data_url::{Image, image};
+use conversation::turns::{self, Conversation, Turn};
+use conversation::{Message, Object, Part as Given, Request, Role, ToolCall};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use weir_guest::chat::{self, Conversation, Message, Part as Given, Request, Role, ToolCall, Turn};
-use weir_guest::data_url::{Image, image};
+use weir_guest::failure;
 use weir_guest::types::Error;
-use weir_guest::{Object, failure};
 
 use super::call_id;
 
@@ -108,7 +109,7 @@ pub(crate) fn body(request: &Request) -> Result<Object<'_>, Error> {
         declarations.push(Declaration {
             name: &tool.name,
             description: tool.description.as_deref(),
-            parameters_json_schema: chat::schema(tool)?,
+            parameters_json_schema: turns::schema(tool)?,
         });
     }
     let tools = (!declarations.is_empty()).then(|| {
@@ -147,12 +148,12 @@ fn content<'a>(turn: &Turn<'a>, conversation: &'a [Message]) -> Result<Content<'
 }
 
 fn call_answer<'a>(message: &'a Message, conversation: &'a [Message]) -> Result<Part<'a>, Error> {
-    let id = chat::answered(message)?;
+    let id = turns::answered(message)?;
     let calls = conversation.iter().flat_map(|message| &message.tool_calls);
     let name = calls.rev().find(|call| call.id == id).map(|call| call.name.as_str());
     let name =
         name.ok_or_else(|| failure::refused(format!("a tool's message answers a call that was not made: `{id}`")))?;
-    let text = message.content.iter().map(chat::text).collect::<Result<String, _>>()?;
+    let text = message.content.iter().map(turns::text).collect::<Result<String, _>>()?;
     let response = match serde_json::from_slice::<&RawValue>(text.as_bytes()) {
         Ok(object) if object.get().starts_with('{') => Outcome::Object(object.to_owned()),
         _ => Outcome::Text { output: text },
@@ -201,7 +202,7 @@ impl<'a> Part<'a> {
             function_call: Some(Call {
                 id,
                 name: &call.name,
-                args: chat::arguments(call)?,
+                args: turns::arguments(call)?,
             }),
             thought_signature: signature.or(unsigned),
             ..Self::default()
@@ -211,8 +212,8 @@ impl<'a> Part<'a> {
 
 #[cfg(test)]
 mod tests {
+    use conversation::{Parameter, Tool};
     use serde_json::{Value, json};
-    use weir_guest::chat::{Parameter, Tool};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! An answer that comes in events. Each is an answer by itself, with the next piece in it; the body's end ends it.
 
-use weir_guest::chat::{self, Event, Finish, ToolCallDelta};
+use conversation::{Event, Finish, ToolCallDelta};
 use weir_guest::streaming::Decode;
 use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, sse};
@@ -78,7 +78,7 @@ impl Decode for Decoder {
     }
 }
 
-impl chat::Decode<sse::Event> for Decoder {
+impl conversation::Decode<sse::Event> for Decoder {
     fn has_begun(&self) -> bool {
         self.begun
     }

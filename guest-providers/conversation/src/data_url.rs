@@ -1,6 +1,7 @@
 //! Images as a caller names them: by a URL, or inside a `data:` URL (RFC 2397).
 
-use crate::{Error, failure};
+use weir_guest::failure;
+use weir_guest::types::Error;
 
 /// Where an image is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

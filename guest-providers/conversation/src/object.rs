@@ -3,8 +3,10 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::chat::Parameter;
-use crate::{Error, failure, json};
+use weir_guest::types::Error;
+use weir_guest::{failure, json};
+
+use crate::Parameter;
 
 /// A JSON object, put together field by field. A field given again replaces the one before.
 #[derive(Debug, Default)]
