@@ -6,6 +6,7 @@
 
 pub mod configuration;
 mod program;
+pub mod recordings;
 mod running;
 mod sentinel;
 mod server;
