@@ -16,12 +16,8 @@ use weir_tests::{Program, Server};
 /// Providers whose adapters are still to come. One that has come does not belong here.
 #[rustfmt::skip]
 const AWAITED: &[&str] = &[
-    "azure",
     "bedrock",
     "google",
-    "huggingface",
-    "mistral",
-    "perplexity",
     "tavily",
 ];
 

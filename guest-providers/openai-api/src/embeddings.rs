@@ -64,16 +64,16 @@ impl Serialize for Body<'_> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    data: Vec<Item>,
+struct Answer<V> {
+    data: Vec<Item<V>>,
     model: Option<String>,
     usage: Option<Tokens>,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct Item<V> {
     index: Option<usize>,
-    embedding: Vector,
+    embedding: V,
 }
 
 /// A request to `url`, which ends with the path.
@@ -88,10 +88,21 @@ pub fn request(url: String, model: &str, request: &EmbeddingRequest, dialect: Di
 /// # Errors
 /// `malformed-response`, naming the place, where a vector is missing, doubled or of another length.
 pub fn read(body: &[u8], asked: String, request: &EmbeddingRequest) -> Result<Response, Error> {
-    let Answer { data, model, usage } = json::read(body)?;
+    read_as::<Vector>(body, asked, request)
+}
+
+/// As [`read`], of vectors that are written as `V` is.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as<V>(body: &[u8], asked: String, request: &EmbeddingRequest) -> Result<Response, Error>
+where
+    V: for<'de> Deserialize<'de> + Into<Vector>,
+{
+    let Answer::<V> { data, model, usage } = json::read(body)?;
     let items = data.into_iter().map(|item| vectors::Item {
         index: item.index,
-        vector: item.embedding,
+        vector: item.embedding.into(),
     });
     let vectors = vectors::in_order("data", items, request.inputs.len(), request.dimensions)?;
     Ok(Response {

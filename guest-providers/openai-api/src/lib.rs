@@ -10,6 +10,7 @@
 //! | [`embeddings`] | `POST /embeddings` |
 //! | [`models`] | `GET /models` |
 //! | [`rerank`] | `POST /rerank`, which is Cohere's; together and openrouter serve it beside OpenAI's |
+//! | [`model`] | the settings that say which model is meant |
 //! | [`errors`] | what codes and words tell that statuses do not |
 
 mod provider;
@@ -17,6 +18,7 @@ mod provider;
 pub mod chat;
 pub mod embeddings;
 pub mod errors;
+pub mod model;
 pub mod models;
 pub mod rerank;
 mod usage;

@@ -1,25 +1,38 @@
 //! The macro that makes a crate an adapter of this API.
 
-/// As [`weir_guest::provider!`], with the records of [`crate::chat`], [`crate::embeddings`] and [`crate::models`] in the
-/// exports; `reranking` before the adapter's name is for a world with that capability too ([`crate::rerank`]).
+/// As [`weir_guest::provider!`], with the capabilities named whose records in the exports are this crate's:
+/// `provider!(Example, [embedding, chat], "world")`. The world may have others besides.
 ///
-/// Makes a function besides: `streaming_response`, which hands an answer's events out through the adapter's own exports.
+/// With `chat` comes a function `streaming_response`, which hands an answer's events out through the adapter's own
+/// exports.
 #[macro_export]
 macro_rules! provider {
-    ($adapter:ident, $world:tt $(,)?) => {
-        $crate::provider!(@exports $adapter, $world, {});
+    ($adapter:ident, [$($capability:ident),+], $world:tt $(,)?) => {
+        $crate::provider!(@records $adapter, $world, [$($capability)+], {});
     };
-    (reranking $adapter:ident, $world:tt $(,)?) => {
-        $crate::provider!(@exports $adapter, $world, {
+    (@records $adapter:ident, $world:tt, [embedding $($rest:ident)*], { $($with:tt)* }) => {
+        $crate::provider!(@records $adapter, $world, [$($rest)*], {
+            $($with)*
+            "weir:provider/embedding@0.1.0/response": ::openai_api::embeddings::Response,
+        });
+    };
+    (@records $adapter:ident, $world:tt, [models $($rest:ident)*], { $($with:tt)* }) => {
+        $crate::provider!(@records $adapter, $world, [$($rest)*], {
+            $($with)*
+            "weir:provider/models@0.1.0/model": ::openai_api::models::Model,
+        });
+    };
+    (@records $adapter:ident, $world:tt, [reranking $($rest:ident)*], { $($with:tt)* }) => {
+        $crate::provider!(@records $adapter, $world, [$($rest)*], {
+            $($with)*
             "weir:provider/reranking@0.1.0/request": ::openai_api::rerank::Request,
             "weir:provider/reranking@0.1.0/ranked": ::openai_api::rerank::Ranked,
             "weir:provider/reranking@0.1.0/response": ::openai_api::rerank::Response,
         });
     };
-    (@exports $adapter:ident, $world:tt, { $($with:tt)* }) => {
-        ::weir_guest::provider!(@bindings $adapter, $world, "../../wit/v0.1.0", {
-            "weir:provider/embedding@0.1.0/response": ::openai_api::embeddings::Response,
-            "weir:provider/models@0.1.0/model": ::openai_api::models::Model,
+    (@records $adapter:ident, $world:tt, [chat $($rest:ident)*], { $($with:tt)* }) => {
+        $crate::provider!(@records $adapter, $world, [$($rest)*], {
+            $($with)*
             "weir:provider/chat@0.1.0/role": ::openai_api::chat::Role,
             "weir:provider/chat@0.1.0/part": ::openai_api::chat::Part,
             "weir:provider/chat@0.1.0/tool-call": ::openai_api::chat::ToolCall,
@@ -31,7 +44,6 @@ macro_rules! provider {
             "weir:provider/chat@0.1.0/response": ::openai_api::chat::Response,
             "weir:provider/chat@0.1.0/tool-call-delta": ::openai_api::chat::ToolCallDelta,
             "weir:provider/chat@0.1.0/event": ::openai_api::chat::Event,
-            $($with)*
         });
 
         fn streaming_response(answer: ::openai_api::chat::Streamed) -> chat::StreamingResponse {
@@ -43,5 +55,8 @@ macro_rules! provider {
                 done: done_out,
             }
         }
+    };
+    (@records $adapter:ident, $world:tt, [], { $($with:tt)* }) => {
+        ::weir_guest::provider!(@bindings $adapter, $world, "../../wit/v0.1.0", { $($with)* });
     };
 }

@@ -1,6 +1,7 @@
 //! The adapter for OpenAI's API (<https://platform.openai.com/docs/api-reference>) and for the many servers that speak
 //! it: embeddings, chat whole and streamed, the list of models; and reranking, for those that serve it beside.
 
+use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL, RERANK_MODEL};
 use openai_api::{chat as chats, embeddings, errors, models as lists, rerank};
 use weir_guest::types::{EmbeddingRequest, Error};
 use weir_guest::{Limits, Manifest, Request, Response, Setting, failure};
@@ -8,7 +9,8 @@ use weir_guest::{Limits, Manifest, Request, Response, Setting, failure};
 struct OpenAi;
 
 openai_api::provider!(
-    reranking OpenAi,
+    OpenAi,
+    [embedding, reranking, chat, models],
     "
     package weir:openai;
     world adapter {
@@ -32,13 +34,6 @@ const AUTH: Setting = Setting::new(
     "`bearer` sends the key, `none` sends none. The host says `none` where no key is granted.",
 )
 .default("bearer");
-const MODEL: Setting = Setting::new(
-    "model",
-    "The model when a call names none and the operation has no setting of its own.",
-);
-const EMBEDDING_MODEL: Setting = Setting::new("embedding_model", "The embedding model when a call names none.");
-const CHAT_MODEL: Setting = Setting::new("chat_model", "The chat model when a call names none.");
-const RERANK_MODEL: Setting = Setting::new("rerank_model", "The reranking model when a call names none.");
 const ENCODING_FORMAT: Setting = Setting::new(
     "encoding_format",
     "How vectors are asked for: `base64` or `float`. Either is understood in an answer.",
@@ -79,7 +74,7 @@ impl metadata::Guest for OpenAi {
 
 impl embedding::Guest for OpenAi {
     async fn embed(request: EmbeddingRequest) -> Result<embeddings::Response, Error> {
-        let model = model(request.model.clone(), EMBEDDING_MODEL, DEFAULT_EMBEDDING_MODEL)?;
+        let model = model::choose(request.model.clone(), EMBEDDING_MODEL, DEFAULT_EMBEDDING_MODEL)?;
         let format = ENCODING_FORMAT.text()?;
         let dialect = embeddings::Dialect {
             encoding_format: Some(&format),
@@ -92,7 +87,7 @@ impl embedding::Guest for OpenAi {
 
 impl reranking::Guest for OpenAi {
     async fn rerank(request: rerank::Request) -> Result<rerank::Response, Error> {
-        let model = model(request.model.clone(), RERANK_MODEL, "")?;
+        let model = model::choose(request.model.clone(), RERANK_MODEL, "")?;
         let answer = send(rerank::request(url("rerank")?, &model, &request)).await?;
         rerank::read(answer.body(), model, &request)
     }
@@ -119,7 +114,7 @@ impl models::Guest for OpenAi {
 }
 
 fn chat_request(request: chats::Request, form: chats::Form) -> Result<(Request, String), Error> {
-    let model = model(request.model.clone(), CHAT_MODEL, DEFAULT_CHAT_MODEL)?;
+    let model = model::choose(request.model.clone(), CHAT_MODEL, DEFAULT_CHAT_MODEL)?;
     // OpenAI's newer models refuse `max_tokens`; most other servers know nothing else.
     let usual = if BASE_URL.url()? == DEFAULT_BASE_URL {
         "max_completion_tokens"
@@ -137,17 +132,6 @@ fn chat_request(request: chats::Request, form: chats::Form) -> Result<(Request, 
 
 fn url(path: &str) -> Result<String, Error> {
     Ok(format!("{}/{path}", BASE_URL.url()?))
-}
-
-/// The call's model, else the operation's, else the one for all, else `default`.
-fn model(asked: Option<String>, of_operation: Setting, default: &str) -> Result<String, Error> {
-    if let Some(model) = asked {
-        return Ok(model);
-    }
-    let given = of_operation
-        .get()?
-        .map_or_else(|| MODEL.get(), |model| Ok(Some(model)))?;
-    Ok(given.unwrap_or_else(|| default.to_owned()))
 }
 
 async fn send(request: Request) -> Result<Response, Error> {

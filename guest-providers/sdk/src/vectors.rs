@@ -12,6 +12,11 @@ use crate::{Error, failure};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vector(pub Vec<f32>);
 
+/// One vector as base64 of signed bytes, one a value, or as an array of numbers: for providers that quantize. The values
+/// are the bytes' own, so that only their direction means something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignedBytes(pub Vec<f32>);
+
 /// Vectors laid one after the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vectors {
@@ -106,42 +111,63 @@ fn check(values: &[f32], place: &str, expected: usize) -> Result<(), Error> {
     }
 }
 
-impl<'de> Deserialize<'de> for Vector {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(VectorVisitor)
+impl From<SignedBytes> for Vector {
+    fn from(SignedBytes(values): SignedBytes) -> Self {
+        Self(values)
     }
 }
 
-struct VectorVisitor;
+impl<'de> Deserialize<'de> for SignedBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VectorVisitor(signed_bytes)).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VectorVisitor(floats)).map(Self)
+    }
+}
+
+/// Reads base64 as its function says.
+struct VectorVisitor(fn(&[u8]) -> Option<Vec<f32>>);
 
 impl<'de> Visitor<'de> for VectorVisitor {
-    type Value = Vector;
+    type Value = Vec<f32>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array of numbers, or base64 of 32-bit floats")
+        formatter.write_str("an array of numbers, or base64 of them")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vector, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<f32>, A::Error> {
         let mut values = Vec::with_capacity(sequence.size_hint().unwrap_or(0));
         while let Some(value) = sequence.next_element()? {
             values.push(value);
         }
-        Ok(Vector(values))
+        Ok(values)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vector, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<f32>, E> {
         let bytes = STANDARD
             .decode(text)
             .map_err(|error| E::custom(format_args!("not base64: {error}")))?;
-        let (floats, rest) = bytes.as_chunks();
-        if !rest.is_empty() {
-            return Err(E::custom(format_args!(
+        self.0(&bytes).ok_or_else(|| {
+            E::custom(format_args!(
                 "{} bytes are no whole number of 32-bit floats",
                 bytes.len()
-            )));
-        }
-        Ok(Vector(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
+            ))
+        })
     }
+}
+
+fn floats(bytes: &[u8]) -> Option<Vec<f32>> {
+    let (floats, rest) = bytes.as_chunks();
+    let values = || floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    rest.is_empty().then(values)
+}
+
+fn signed_bytes(bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(bytes.iter().map(|byte| f32::from(byte.cast_signed())).collect())
 }
 
 #[cfg(test)]
@@ -168,6 +194,12 @@ mod tests {
         let packed: Vector = serde_json::from_str(&format!("\"{text}\"")).unwrap();
         let plain: Vector = serde_json::from_str("[1, -0.5]").unwrap();
         assert_eq!(packed, plain);
+    }
+
+    #[test]
+    fn signed_bytes_are_their_own_values() {
+        let packed: SignedBytes = serde_json::from_str("\"AX+A/w==\"").unwrap();
+        assert_eq!(packed.0, [1.0, 127.0, -128.0, -1.0]);
     }
 
     #[test]

@@ -44,6 +44,37 @@ pub const PRESETS: &[Preset] = &[
         key_variables: &["OPENAI_API_KEY"],
         ..COMPATIBLE
     },
+    // https://docs.mistral.ai/api
+    Preset {
+        name: "mistral",
+        component: "mistral",
+        key_variables: &["MISTRAL_API_KEY"],
+        ..COMPATIBLE
+    },
+    // Variables as OpenAI's own client for Azure reads them.
+    Preset {
+        name: "azure",
+        component: "azure",
+        base_url_variables: &["AZURE_OPENAI_ENDPOINT"],
+        key_variables: &["AZURE_OPENAI_API_KEY"],
+        setting_variables: &[("api_version", &["OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION"])],
+        ..COMPATIBLE
+    },
+    // A deployment of Cohere's models, which has Cohere's own API.
+    Preset {
+        name: "azure-cohere",
+        component: "cohere",
+        base_url_variables: &["AZURE_COHERE_ENDPOINT"],
+        key_variables: &["AZURE_COHERE_API_KEY"],
+        ..PLAIN
+    },
+    // https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+    Preset {
+        name: "huggingface",
+        component: "huggingface",
+        key_variables: &["HF_TOKEN"],
+        ..COMPATIBLE
+    },
     // https://docs.fireworks.ai/tools-sdks/openai-compatibility
     Preset {
         name: "fireworks",
@@ -96,6 +127,12 @@ pub const PRESETS: &[Preset] = &[
         name: "openrouter",
         base_url: Some("https://openrouter.ai/api/v1"),
         key_variables: &["OPENROUTER_API_KEY"],
+        ..COMPATIBLE
+    },
+    Preset {
+        name: "perplexity",
+        component: "perplexity",
+        key_variables: &["PERPLEXITY_API_KEY"],
         ..COMPATIBLE
     },
     // https://inference-docs.cerebras.ai/resources/openai
