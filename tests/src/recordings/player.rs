@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Recording;
@@ -99,7 +99,7 @@ impl Player {
     }
 
     async fn answer(&self, mut client: TcpStream) -> anyhow::Result<()> {
-        let mut sent = request(&mut client).await?;
+        let mut sent = receive(&mut client).await?;
         let (stage, rest) = sent.target.trim_start_matches('/').split_once('/').unwrap_or_default();
         let stage = stage.to_owned();
         sent.target = format!("/{rest}");
@@ -140,7 +140,8 @@ fn head(answer: &Recording, piece: Option<usize>) -> Vec<u8> {
     head.into_bytes()
 }
 
-async fn request(client: &mut TcpStream) -> anyhow::Result<Sent> {
+/// Reads a request of HTTP/1.1 whose body has a length.
+pub(crate) async fn receive(client: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Sent> {
     let mut received = Vec::new();
     let end = loop {
         if let Some(end) = received.windows(4).position(|end| end == b"\r\n\r\n") {
