@@ -11,6 +11,11 @@ use crate::{Error, failure};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vector(pub Vec<f32>);
 
+/// One vector as base64 of signed bytes, one a value, or as an array of numbers: for providers that quantize. The values
+/// are the bytes' own, so that only their direction means something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignedBytes(pub Vec<f32>);
+
 /// Vectors laid one after the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vectors {
@@ -92,52 +97,71 @@ fn all_finite(values: &[f32]) -> bool {
     values.iter().fold(true, |finite, value| finite & value.is_finite())
 }
 
-impl<'de> Deserialize<'de> for Vector {
-    /// From an array as from a text. As bytes, since base64 needs no check of its encoding before it is read.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(VectorVisitor)
+impl From<SignedBytes> for Vector {
+    fn from(SignedBytes(values): SignedBytes) -> Self {
+        Self(values)
     }
 }
 
-struct VectorVisitor;
+// From an array as from a text. As bytes, since base64 needs no check of its encoding before it is read.
+impl<'de> Deserialize<'de> for SignedBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(VectorVisitor(signed_bytes)).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(VectorVisitor(floats)).map(Self)
+    }
+}
+
+struct VectorVisitor(fn(&[u8]) -> Result<Vec<f32>, String>);
 
 impl<'de> Visitor<'de> for VectorVisitor {
-    type Value = Vector;
+    type Value = Vec<f32>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array of numbers, or base64 of 32-bit floats")
+        formatter.write_str("an array of numbers, or base64 of them")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vector, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<f32>, A::Error> {
         let mut values = Vec::with_capacity(sequence.size_hint().unwrap_or(0));
         while let Some(value) = sequence.next_element()? {
             values.push(value);
         }
-        Ok(Vector(values))
+        Ok(values)
     }
 
-    fn visit_bytes<E: de::Error>(self, text: &[u8]) -> Result<Vector, E> {
-        floats(text).map(Vector).map_err(E::custom)
+    fn visit_bytes<E: de::Error>(self, text: &[u8]) -> Result<Vec<f32>, E> {
+        self.0(text).map_err(E::custom)
     }
 }
 
+const NOT_BASE64: &str = "not base64";
+
 /// What base64 of little-endian 32-bit floats holds: decoded where it stays.
 fn floats(text: &[u8]) -> Result<Vec<f32>, String> {
-    let not_base64 = |_| "not base64".to_owned();
-    let length = STANDARD.decoded_length(text).map_err(not_base64)?;
+    let length = STANDARD.decoded_length(text).map_err(|_| NOT_BASE64)?;
     let mut floats = vec![0_f32; length / size_of::<f32>()];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut floats);
     if bytes.len() != length {
-        STANDARD.check(text).map_err(not_base64)?;
+        STANDARD.check(text).map_err(|_| NOT_BASE64)?;
         return Err(format!("{length} bytes are no whole number of 32-bit floats"));
     }
-    STANDARD.decode(text, Out::from_slice(bytes)).map_err(not_base64)?;
+    STANDARD.decode(text, Out::from_slice(bytes)).map_err(|_| NOT_BASE64)?;
     if cfg!(target_endian = "big") {
         for float in &mut floats {
             *float = f32::from_bits(float.to_bits().swap_bytes());
         }
     }
     Ok(floats)
+}
+
+/// What base64 of signed bytes holds.
+fn signed_bytes(text: &[u8]) -> Result<Vec<f32>, String> {
+    let bytes = STANDARD.decode_to_vec(text).map_err(|_| NOT_BASE64)?;
+    Ok(bytes.into_iter().map(|byte| f32::from(byte.cast_signed())).collect())
 }
 
 #[cfg(test)]
@@ -164,6 +188,12 @@ mod tests {
         let packed: Vector = serde_json::from_str(&format!("\"{text}\"")).unwrap();
         let plain: Vector = serde_json::from_str("[1, -0.5]").unwrap();
         assert_eq!(packed, plain);
+    }
+
+    #[test]
+    fn signed_bytes_are_their_own_values() {
+        let packed: SignedBytes = serde_json::from_str("\"AX+A/w==\"").unwrap();
+        assert_eq!(packed.0, [1.0, 127.0, -128.0, -1.0]);
     }
 
     #[test]
