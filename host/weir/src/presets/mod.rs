@@ -3,17 +3,15 @@
 //! Base URLs stand here only where the component's own default is not the answer (`ollama` is the component `openai`
 //! at another address) or where an address of this machine is granted. Pool settings are `weir-pool`'s own presets.
 
+mod table;
+
 use std::collections::BTreeMap;
+
+pub use table::PRESETS;
 
 use crate::config::Environment;
 use crate::config::settings::{HttpPool, Isolation};
 use crate::config::tree::{Node, Origin, Value};
-
-/// The secret of most providers.
-const API_KEY: &str = "api_key";
-
-/// This machine's own addresses.
-const LOOPBACK: &[&str] = &["127.0.0.0/8", "::1/128"];
 
 /// A provider that is known by its name.
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub struct Preset {
     base_url: Option<&'static str>,
     /// Variables that say where it is, the first that is set wins.
     base_url_variables: &'static [&'static str],
+    /// The path that the address in such a variable lacks.
+    base_url_path: &'static str,
     /// Keys that start so belong to another address.
     base_url_by_key: Option<(&'static str, &'static str)>,
     /// Where it is in each region, if it is in many.
@@ -34,6 +34,10 @@ pub struct Preset {
     key_variables: &'static [&'static str],
     /// Other secrets, each with the variables that hold it.
     secrets: &'static [(&'static str, &'static [&'static str])],
+    /// The component's settings that variables hold: the setting, and its variables, the first that is set wins.
+    setting_variables: &'static [(&'static str, &'static [&'static str])],
+    /// Seconds to wait for a conversation's answer, and between two pieces of it, where the default is too little.
+    chat_timeout: Option<u32>,
     /// Whether it serves without being asked for.
     always: bool,
     /// Addresses of this machine or its networks that it may reach.
@@ -47,25 +51,30 @@ pub struct Preset {
     isolation: Isolation,
 }
 
-/// A provider at one address in each of its regions.
+/// The addresses of a provider that has one in each of its regions, which its setting `region` names.
 #[derive(Debug)]
 struct Regions {
-    /// Variables that say which one, the first that is set wins.
-    variables: &'static [&'static str],
+    /// The one when nobody names another.
     default: &'static str,
-    /// The address, before and behind the region.
+    /// The address before and behind the region.
     base_url: (&'static str, &'static str),
 }
+
+/// The secret of most providers.
+const API_KEY: &str = "api_key";
 
 const PLAIN: Preset = Preset {
     name: "",
     component: "",
     base_url: None,
     base_url_variables: &[],
+    base_url_path: "",
     base_url_by_key: None,
     regions: None,
     key_variables: &[],
     secrets: &[],
+    setting_variables: &[],
+    chat_timeout: None,
     always: false,
     allow_private: &[],
     memory: None,
@@ -73,97 +82,6 @@ const PLAIN: Preset = Preset {
     cpu_time: None,
     isolation: Isolation::Reuse,
 };
-
-/// All presets, in the order in which they are shown.
-pub const PRESETS: &[Preset] = &[
-    Preset {
-        name: "voyage",
-        component: "voyage",
-        // Keys made in MongoDB Atlas serve at its own address.
-        base_url_by_key: Some(("al-", "https://ai.mongodb.com/v1")),
-        key_variables: &["VOYAGE_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "cohere",
-        component: "cohere",
-        base_url_variables: &["CO_API_URL"],
-        key_variables: &["COHERE_API_KEY", "CO_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "openai",
-        component: "openai",
-        base_url_variables: &["OPENAI_BASE_URL"],
-        key_variables: &["OPENAI_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "google",
-        component: "google",
-        key_variables: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "anthropic",
-        component: "anthropic",
-        key_variables: &["ANTHROPIC_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "bedrock",
-        component: "bedrock",
-        // The variables that AWS's own SDKs read.
-        base_url_variables: &["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
-        regions: Some(Regions {
-            variables: &["AWS_REGION", "AWS_DEFAULT_REGION"],
-            default: "us-east-1",
-            base_url: ("https://bedrock-runtime.", ".amazonaws.com"),
-        }),
-        secrets: &[
-            ("bearer_token", &["AWS_BEARER_TOKEN_BEDROCK"]),
-            ("access_key_id", &["AWS_ACCESS_KEY_ID"]),
-            ("secret_access_key", &["AWS_SECRET_ACCESS_KEY"]),
-            ("session_token", &["AWS_SESSION_TOKEN"]),
-        ],
-        ..PLAIN
-    },
-    Preset {
-        name: "ollama",
-        component: "openai",
-        base_url: Some("http://localhost:11434/v1"),
-        allow_private: LOOPBACK,
-        ..PLAIN
-    },
-    Preset {
-        name: "qdrant",
-        component: "qdrant",
-        base_url: Some("http://localhost:6333"),
-        base_url_variables: &["QDRANT_URL"],
-        key_variables: &["QDRANT_API_KEY", "QDRANT__SERVICE__API_KEY"],
-        allow_private: LOOPBACK,
-        ..PLAIN
-    },
-    Preset {
-        name: "local",
-        component: "local",
-        always: true,
-        ..PLAIN
-    },
-    Preset {
-        name: "memory",
-        component: "memory",
-        always: true,
-        // It holds its collections in memory while it serves.
-        memory: Some("1GiB"),
-        // As much as an instance's memory can be raised to: what it can hold, it can keep.
-        storage: Some("4GiB"),
-        // Its first call reads them all: about 0.1 s for 1,000 points of 256 dimensions.
-        cpu_time: Some(60),
-        isolation: Isolation::Resident,
-        ..PLAIN
-    },
-];
 
 /// The preset of this name.
 pub fn find(name: &str) -> Option<&'static Preset> {
@@ -221,7 +139,7 @@ impl Preset {
             settings.set(&["config", "base_url"], text(url));
         } else if let Some((variable, url)) = environment.first(self.base_url_variables) {
             let origin = Origin::Environment(variable.to_owned());
-            settings.set_from(&["config", "base_url"], text(url), origin);
+            settings.set_from(&["config", "base_url"], text(&self.address(url)), origin);
         } else if let Some(url) = self.base_url {
             settings.set(&["config", "base_url"], text(url));
         }
@@ -230,13 +148,15 @@ impl Preset {
                 settings.set(&["secrets", secret, "env"], text(variable));
             }
         }
-        if let Some((variable, region)) = self
-            .regions
-            .as_ref()
-            .and_then(|regions| environment.first(regions.variables))
-        {
-            let origin = Origin::Environment(variable.to_owned());
-            settings.set_from(&["config", "region"], text(region), origin);
+        for (setting, variables) in self.setting_variables {
+            if let Some((variable, value)) = environment.first(variables) {
+                let origin = Origin::Environment(variable.to_owned());
+                settings.set_from(&["config", setting], text(value), origin);
+            }
+        }
+        if let Some(seconds) = self.chat_timeout {
+            settings.set(&["operations", "chat", "read_timeout"], seconds.into());
+            settings.set(&["limits", "call_timeout"], seconds.into());
         }
         if !self.allow_private.is_empty() {
             settings.set(&["egress", "allow_private"], self.allow_private.into());
@@ -257,6 +177,15 @@ impl Preset {
             settings.set(&["http_pool", &key], value);
         }
         settings.root
+    }
+
+    /// The address that a variable holds, with the path that belongs to it.
+    fn address(&self, url: &str) -> String {
+        let url = url.trim_end_matches('/');
+        let path = Some(self.base_url_path)
+            .filter(|path| !url.ends_with(path))
+            .unwrap_or_default();
+        format!("{url}{path}")
     }
 
     /// Fills in what follows from a provider's settings, whoever made them: its address, from its region.
@@ -348,6 +277,33 @@ mod tests {
             at(&settings, &["config", "base_url"]),
             Some("https://ai.mongodb.com/v1")
         );
+    }
+
+    #[test]
+    fn a_servers_address_and_model_come_from_its_own_variables() {
+        let heroku = find("heroku").unwrap();
+        for url in ["https://eu.inference.heroku.com", "https://eu.inference.heroku.com/v1/"] {
+            let variables = [
+                ("INFERENCE_KEY", "k"),
+                ("INFERENCE_URL", url),
+                ("INFERENCE_MODEL_ID", "claude-4-sonnet"),
+            ];
+            let settings = heroku.settings(&Environment::from_iter(variables), true);
+            assert_eq!(
+                at(&settings, &["config", "base_url"]),
+                Some("https://eu.inference.heroku.com/v1")
+            );
+            assert_eq!(at(&settings, &["config", "chat_model"]), Some("claude-4-sonnet"));
+            assert_eq!(at(&settings, &["secrets", "api_key", "env"]), Some("INFERENCE_KEY"));
+        }
+    }
+
+    #[test]
+    fn each_preset_has_a_name_of_its_own() {
+        let mut names = names();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PRESETS.len());
     }
 
     #[test]
