@@ -13,7 +13,7 @@ use weir_guest::types::Error;
 pub use self::records::{
     Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta,
 };
-pub use self::stream::{Streamed, given_up, stream};
+pub use self::stream::{Decoder, Streamed, given_up, stream, stream_as};
 pub use self::whole::read;
 
 /// How the answer comes.

@@ -14,6 +14,9 @@ const LOOPBACK: &[&str] = &["127.0.0.0/8", "::1/128"];
 /// What OpenAI's own client waits for an answer, in seconds.
 const OPENAI_CLIENT_TIMEOUT: u32 = 600;
 
+/// What Cohere's own client waits, in seconds.
+const COHERE_CLIENT_TIMEOUT: u32 = 300;
+
 /// A server that speaks OpenAI's API.
 const COMPATIBLE: Preset = Preset {
     component: "openai",
@@ -36,6 +39,7 @@ pub const PRESETS: &[Preset] = &[
         component: "cohere",
         base_url_variables: &["CO_API_URL"],
         key_variables: &["COHERE_API_KEY", "CO_API_KEY"],
+        chat_timeout: Some(COHERE_CLIENT_TIMEOUT),
         ..PLAIN
     },
     Preset {
