@@ -3,7 +3,7 @@
 //! Time-outs of conversations: servers that are documented to be used through OpenAI's client wait as long as that does,
 //! 600 s (`DEFAULT_TIMEOUT` in its `_constants.py`); deepseek itself ends what has not begun after ten minutes
 //! (<https://api-docs.deepseek.com/quick_start/rate_limit>). The clients of groq, cerebras and together wait 60 s, which
-//! is the pool's default. Retries are the same for all: `resilience` has their sources.
+//! is the pool's default; Cohere's 300 s, perplexity's 900 s. Retries are the same for all: `resilience` has their sources.
 
 use super::{PLAIN, Preset};
 use crate::config::settings::Isolation;
@@ -137,6 +137,8 @@ pub const PRESETS: &[Preset] = &[
         name: "perplexity",
         component: "perplexity",
         key_variables: &["PERPLEXITY_API_KEY"],
+        // Its own client's; research takes long.
+        chat_timeout: Some(900),
         ..COMPATIBLE
     },
     // https://inference-docs.cerebras.ai/resources/openai
