@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-adapters := "voyage cohere openai qdrant local memory"
+adapters := "voyage cohere openai qdrant local memory tavily tei jina chroma"
 
 # Lists the recipes.
 default:

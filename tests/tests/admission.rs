@@ -48,6 +48,14 @@ fn every_bundled_adapter_is_admitted_and_imports_no_more_than_it_may() {
         ("cohere", vec!["embedding", "reranking"], true),
         ("openai", vec!["embedding", "chat", "models"], true),
         ("qdrant", vec!["vector-store"], true),
+        ("tavily", vec!["web-search"], true),
+        (
+            "tei",
+            vec!["embedding", "sparse-embedding", "reranking", "models"],
+            true,
+        ),
+        ("jina", vec!["embedding", "reranking"], true),
+        ("chroma", vec!["vector-store"], true),
         ("local", vec!["embedding", "sparse-embedding"], false),
         ("memory", vec!["vector-store"], false),
     ] {
@@ -68,7 +76,9 @@ fn every_bundled_adapter_is_admitted_and_imports_no_more_than_it_may() {
 fn an_adapter_is_small() {
     /// Bytes; the embedding table of `local` is data, not code.
     const LIMIT: u64 = 300 * 1024;
-    for name in ["voyage", "cohere", "openai", "qdrant", "memory"] {
+    for name in [
+        "voyage", "cohere", "openai", "qdrant", "memory", "tavily", "tei", "jina", "chroma",
+    ] {
         let size = std::fs::metadata(adapter(name)).unwrap().len();
         assert!(size <= LIMIT, "{name} has {size} bytes");
     }

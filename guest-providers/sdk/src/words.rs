@@ -78,6 +78,11 @@ impl Words {
         if let Some(status @ Told::Fields(_)) = get(&"status").filter(|_| self.message.is_empty()) {
             self.collect(status);
         }
+        // Chroma's `error` is a name, and its `message` says what it means.
+        if let (Some(Told::Text(name)), Some(Told::Text(message))) = (get(&"error"), get(&"message")) {
+            self.code = Some(name.clone());
+            self.message.clone_from(message);
+        }
         if let Some(place) = get(&"loc").and_then(Told::place) {
             self.message = format!("{place}: {}", self.message);
         }
@@ -235,6 +240,11 @@ mod tests {
                 r#"[{"error": {"message": "no", "code": 400, "status": "S"}}]"#,
                 "no",
                 Some("S"),
+            ),
+            (
+                r#"{"error": "NotFoundError", "message": "no"}"#,
+                "no",
+                Some("NotFoundError"),
             ),
             ("Invalid API key or JWT\n", "Invalid API key or JWT", None),
             ("\"no\"", "no", None),

@@ -96,6 +96,38 @@ pub const PRESETS: &[Preset] = &[
         ..PLAIN
     },
     Preset {
+        name: "tavily",
+        component: "tavily",
+        key_variables: &["TAVILY_API_KEY"],
+        ..PLAIN
+    },
+    Preset {
+        name: "jina",
+        component: "jina",
+        key_variables: &["JINA_API_KEY"],
+        ..PLAIN
+    },
+    Preset {
+        name: "tei",
+        component: "tei",
+        base_url: Some("http://localhost:8080"),
+        base_url_variables: &["TEI_URL"],
+        key_variables: &["TEI_API_KEY"],
+        allow_private: LOOPBACK,
+        ..PLAIN
+    },
+    Preset {
+        name: "chroma",
+        component: "chroma",
+        base_url: Some("http://localhost:8000"),
+        base_url_variables: &["CHROMA_URL"],
+        // Keys of Chroma Cloud.
+        base_url_by_key: Some(("ck-", "https://api.trychroma.com")),
+        key_variables: &["CHROMA_API_KEY"],
+        allow_private: LOOPBACK,
+        ..PLAIN
+    },
+    Preset {
         name: "local",
         component: "local",
         always: true,
