@@ -33,7 +33,7 @@ demo: build
     tests/demo.sh
 
 # The whole test suite. Needs Python 3 for the official clients, and root to install the servers of `just peers`.
-test: build build-fixtures python-clients peers
+test: build build-fixtures python-clients chroma peers
     cargo test --locked --workspace
     cd guest-providers && cargo native-test --locked --workspace
 
@@ -69,6 +69,15 @@ python-clients:
         python3 -m venv target/python && \
         target/python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && \
         cp tests/python/requirements.txt target/python/; }
+
+# Puts a real Chroma server into a folder of its own. The package brings the server along; its dependencies are the
+# Python client's alone.
+[private]
+chroma:
+    @cmp -s tests/python/chroma.txt target/chroma/chroma.txt || { \
+        python3 -m venv target/chroma && \
+        target/chroma/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/python/chroma.txt && \
+        cp tests/python/chroma.txt target/chroma/; }
 
 # Measures the pool beside other clients and puts the figures into benches/README.md. Wants a machine with nothing else to do.
 [positional-arguments]
