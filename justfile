@@ -24,6 +24,11 @@ build-guests: wasm-target
 build-fixtures: wasm-target
     cd tests/fixtures && cargo build --locked --release --target wasm32-wasip2
 
+# Writes the crate of a new adapter to a folder beside this one, ready to be built: `just new-provider acme --capability reranking`.
+[positional-arguments]
+new-provider name *options: build
+    target/debug/weir new "$1" --path "../$1" "${@:2}"
+
 # Builds the program `weir` and the local upstream, adapters included.
 build: build-guests
     cargo build --locked --workspace
