@@ -38,7 +38,7 @@ demo: build
     tests/demo.sh
 
 # The whole test suite. Needs Python 3 for the official clients, and root to install the servers of `just peers`.
-test: build build-fixtures python-clients chroma peers
+test: build build-fixtures python-clients python-adapter chroma peers
     cargo test --locked --workspace
     cd guest-providers && cargo native-test --locked --workspace
 
@@ -74,6 +74,17 @@ python-clients:
         python3 -m venv target/python && \
         target/python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && \
         cp tests/python/requirements.txt target/python/; }
+
+# Builds the adapter in Python to target/python-adapter/acme.wasm.
+python-adapter:
+    @cmp -s guest-providers/python/requirements.txt target/componentize-py/requirements.txt || { \
+        python3 -m venv target/componentize-py && \
+        target/componentize-py/bin/pip install --quiet --disable-pip-version-check -r guest-providers/python/requirements.txt && \
+        cp guest-providers/python/requirements.txt target/componentize-py/; }
+    @mkdir -p target/python-adapter
+    @[ target/python-adapter/acme.wasm -nt guest-providers/python/app.py ] || \
+        target/componentize-py/bin/componentize-py -q -d wit/v0.1.0 -w embedding-provider \
+            componentize -p guest-providers/python app -o target/python-adapter/acme.wasm
 
 # Puts a real Chroma server into a folder of its own. The package brings the server along; its dependencies are the
 # Python client's alone.
