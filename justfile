@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-adapters := "voyage cohere openai qdrant local memory tavily tei jina chroma"
+adapters := "voyage cohere openai mistral azure huggingface perplexity qdrant tavily jina tei chroma local memory"
 
 # Lists the recipes.
 default:

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod configuration;
+mod intermediary;
 mod program;
+pub mod recordings;
 mod running;
 mod sentinel;
 mod server;
@@ -13,6 +15,7 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
+pub use intermediary::Intermediary;
 pub use program::{Finished, Program};
 pub use running::{Running, until};
 pub use server::Server;

@@ -46,7 +46,7 @@ fn every_bundled_adapter_is_admitted_and_imports_no_more_than_it_may() {
     for (name, capabilities, pooled) in [
         ("voyage", vec!["embedding", "reranking"], true),
         ("cohere", vec!["embedding", "reranking"], true),
-        ("openai", vec!["embedding", "chat", "models"], true),
+        ("openai", vec!["embedding", "reranking", "chat", "models"], true),
         ("qdrant", vec!["vector-store"], true),
         ("tavily", vec!["web-search"], true),
         (

@@ -1,16 +1,19 @@
 //! The adapter for Jina AI (<https://api.jina.ai/docs>): embeddings and reranking.
+//!
+//! It answers as servers of OpenAI's API do, and is asked in words of its own.
 
 mod embed;
 mod rerank;
 
-use serde::Deserialize;
-use weir_guest::types::{EmbeddingRequest, Error, InputKind, Usage};
-use weir_guest::{Limits, Manifest, Setting};
+use openai_api::{embeddings, rerank as ranks};
+use weir_guest::types::{EmbeddingRequest, Error, InputKind};
+use weir_guest::{Limits, Manifest, Request, Response, Setting};
 
 struct Jina;
 
-weir_guest::provider!(
+openai_api::provider!(
     Jina,
+    [embedding, reranking],
     "
     package weir:jina;
     world adapter {
@@ -69,30 +72,28 @@ impl metadata::Guest for Jina {
 }
 
 impl embedding::Guest for Jina {
-    async fn embed(request: EmbeddingRequest) -> Result<embedding::Response, Error> {
+    async fn embed(request: EmbeddingRequest) -> Result<embeddings::Response, Error> {
         let model = MODEL.or(request.model.clone())?;
         let task = match request.kind {
             Some(InputKind::Document) => DOCUMENT_TASK.text()?,
             Some(InputKind::Query) => QUERY_TASK.text()?,
             None => String::new(),
         };
-        let answer = embed::request(&BASE_URL.url()?, &model, &task, &request)
-            .classify(classify)
-            .send()
-            .await?;
-        embed::read(answer.body(), &request)
+        let answer = send(embed::request(&BASE_URL.url()?, &model, &task, &request)).await?;
+        embeddings::read(answer.body(), model, &request)
     }
 }
 
 impl reranking::Guest for Jina {
-    async fn rerank(request: reranking::Request) -> Result<reranking::Response, Error> {
+    async fn rerank(request: ranks::Request) -> Result<ranks::Response, Error> {
         let model = RERANK_MODEL.or(request.model.clone())?;
-        let answer = rerank::request(&BASE_URL.url()?, &model, &request)
-            .classify(classify)
-            .send()
-            .await?;
-        rerank::read(answer.body(), &request)
+        let answer = send(rerank::request(&BASE_URL.url()?, &model, &request)).await?;
+        ranks::read(answer.body(), model, &request)
     }
+}
+
+async fn send(request: Request) -> Result<Response, Error> {
+    request.bearer(API_KEY).replay_safe().classify(classify).send().await
 }
 
 /// 402: the key's balance is spent. Waiting does not fill it.
@@ -100,21 +101,6 @@ fn classify(error: Error) -> Error {
     match error {
         Error::Upstream(failure) if failure.status == Some(402) => Error::Unauthorized(failure),
         other => other,
-    }
-}
-
-#[derive(Default, Deserialize)]
-struct Tokens {
-    #[serde(default)]
-    total_tokens: u64,
-}
-
-impl From<Tokens> for Usage {
-    fn from(tokens: Tokens) -> Self {
-        Self {
-            input_tokens: tokens.total_tokens,
-            output_tokens: 0,
-        }
     }
 }
 

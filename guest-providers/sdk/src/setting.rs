@@ -1,5 +1,7 @@
 //! The operator's settings: declared once as a constant, which the manifest describes and the adapter reads.
 
+use std::sync::OnceLock;
+
 use crate::bindings::wasi::config::store;
 use crate::manifest::SettingDescription;
 use crate::{Error, failure};
@@ -40,8 +42,12 @@ impl Setting {
     /// # Errors
     /// `invalid-input` naming the setting, when the host cannot read it.
     pub fn get(&self) -> Result<Option<String>, Error> {
-        match store::get(self.name) {
-            Ok(given) => Ok(given.or_else(|| self.default.map(str::to_owned))),
+        match given() {
+            Ok(given) => {
+                let of_operator = given.iter().find(|(name, _)| name == self.name);
+                let value = of_operator.map(|(_, value)| value.as_str()).or(self.default);
+                Ok(value.map(str::to_owned))
+            }
             Err(store::Error::Upstream(reason) | store::Error::Io(reason)) => Err(failure::refused(format!(
                 "the setting `{}` can't be read: {reason}",
                 self.name
@@ -82,4 +88,10 @@ impl Setting {
             default: self.default.map(str::to_owned),
         }
     }
+}
+
+/// What the operator gave, which is the same for an instance's whole life: asked for once.
+fn given() -> &'static Result<Vec<(String, String)>, store::Error> {
+    static GIVEN: OnceLock<Result<Vec<(String, String)>, store::Error>> = OnceLock::new();
+    GIVEN.get_or_init(store::get_all)
 }

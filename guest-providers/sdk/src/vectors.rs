@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::{Out, STANDARD};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 use crate::{Error, failure};
@@ -11,6 +10,11 @@ use crate::{Error, failure};
 /// One vector as providers send it: base64 of little-endian 32-bit floats, or an array of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vector(pub Vec<f32>);
+
+/// One vector as base64 of signed bytes, one a value, or as an array of numbers: for providers that quantize. The values
+/// are the bytes' own, so that only their direction means something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignedBytes(pub Vec<f32>);
 
 /// Vectors laid one after the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,100 +52,116 @@ pub fn in_order(
     inputs: usize,
     dimensions: Option<u32>,
 ) -> Result<Vectors, Error> {
-    let mut slots: Vec<Option<Vec<f32>>> = vec![None; inputs];
+    lay_out(path, items.into_iter().collect(), inputs, dimensions)
+}
+
+fn lay_out(path: &str, items: Vec<Item>, inputs: usize, dimensions: Option<u32>) -> Result<Vectors, Error> {
+    let mut places: Vec<Option<&[f32]>> = vec![None; inputs];
     let mut expected = dimensions.map(|dimensions| dimensions as usize);
-    let mut count = 0;
-    for (
-        position,
-        Item {
-            index,
-            vector: Vector(values),
-        },
-    ) in items.into_iter().enumerate()
-    {
-        let index = index.unwrap_or(position);
-        let slot = slots.get_mut(index).ok_or_else(|| {
-            failure::malformed(format!(
-                "`{path}[{position}]`: a vector for input {index}, of {inputs} inputs"
-            ))
-        })?;
-        check(
-            &values,
-            &format!("{path}[{position}]"),
-            *expected.get_or_insert(values.len()),
-        )?;
-        if slot.replace(values).is_some() {
-            return Err(failure::malformed(format!(
-                "`{path}[{position}]`: a second vector for input {index}"
-            )));
+    for (position, item) in items.iter().enumerate() {
+        let values = item.vector.0.as_slice();
+        let index = item.index.unwrap_or(position);
+        let wrong = |what: String| Err(failure::malformed(format!("`{path}[{position}]`: {what}")));
+        let Some(place) = places.get_mut(index) else {
+            return wrong(format!("a vector for input {index}, of {inputs} inputs"));
+        };
+        let (length, expected) = (values.len(), *expected.get_or_insert(values.len()));
+        if length == 0 || length != expected {
+            return wrong(format!("a vector of {length} values, where {expected} were expected"));
         }
-        count += 1;
+        if !all_finite(values) {
+            let at = values.iter().take_while(|value| value.is_finite()).count();
+            return wrong(format!("value {at} is not a finite 32-bit float"));
+        }
+        if place.replace(values).is_some() {
+            return wrong(format!("a second vector for input {index}"));
+        }
     }
     let expected = expected.unwrap_or(0);
-    let mut values = Vec::with_capacity(inputs.saturating_mul(expected));
-    for (index, slot) in slots.into_iter().enumerate() {
-        let vector = slot.ok_or_else(|| {
+    let mut values = Vec::with_capacity(items.len().saturating_mul(expected));
+    for (index, place) in places.into_iter().enumerate() {
+        let vector = place.ok_or_else(|| {
+            let count = items.len();
             failure::malformed(format!(
                 "`{path}`: {count} vectors for {inputs} inputs; none for input {index}"
             ))
         })?;
-        values.extend_from_slice(&vector);
+        values.extend_from_slice(vector);
     }
     let dimensions = u32::try_from(expected).map_err(|_| failure::malformed(format!("`{path}`: vectors too long")))?;
     Ok(Vectors { dimensions, values })
 }
 
-fn check(values: &[f32], place: &str, expected: usize) -> Result<(), Error> {
-    if values.is_empty() || values.len() != expected {
-        let found = values.len();
-        return Err(failure::malformed(format!(
-            "`{place}`: a vector of {found} values, where {expected} were expected"
-        )));
+/// Without a way out of the loop, which would keep it from being done several values at a time.
+fn all_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |finite, value| finite & value.is_finite())
+}
+
+impl From<SignedBytes> for Vector {
+    fn from(SignedBytes(values): SignedBytes) -> Self {
+        Self(values)
     }
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(failure::malformed(format!(
-            "`{place}`: value {at} is not a finite 32-bit float"
-        ))),
-        None => Ok(()),
+}
+
+// From an array as from a text. As bytes, since base64 needs no check of its encoding before it is read.
+impl<'de> Deserialize<'de> for SignedBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(VectorVisitor(signed_bytes)).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(VectorVisitor)
+        deserializer.deserialize_bytes(VectorVisitor(floats)).map(Self)
     }
 }
 
-struct VectorVisitor;
+struct VectorVisitor(fn(&[u8]) -> Result<Vec<f32>, String>);
 
 impl<'de> Visitor<'de> for VectorVisitor {
-    type Value = Vector;
+    type Value = Vec<f32>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array of numbers, or base64 of 32-bit floats")
+        formatter.write_str("an array of numbers, or base64 of them")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vector, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<f32>, A::Error> {
         let mut values = Vec::with_capacity(sequence.size_hint().unwrap_or(0));
         while let Some(value) = sequence.next_element()? {
             values.push(value);
         }
-        Ok(Vector(values))
+        Ok(values)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vector, E> {
-        let bytes = STANDARD
-            .decode(text)
-            .map_err(|error| E::custom(format_args!("not base64: {error}")))?;
-        let (floats, rest) = bytes.as_chunks();
-        if !rest.is_empty() {
-            return Err(E::custom(format_args!(
-                "{} bytes are no whole number of 32-bit floats",
-                bytes.len()
-            )));
-        }
-        Ok(Vector(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
+    fn visit_bytes<E: de::Error>(self, text: &[u8]) -> Result<Vec<f32>, E> {
+        self.0(text).map_err(E::custom)
     }
+}
+
+const NOT_BASE64: &str = "not base64";
+
+/// What base64 of little-endian 32-bit floats holds: decoded where it stays.
+fn floats(text: &[u8]) -> Result<Vec<f32>, String> {
+    let length = STANDARD.decoded_length(text).map_err(|_| NOT_BASE64)?;
+    let mut floats = vec![0_f32; length / size_of::<f32>()];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut floats);
+    if bytes.len() != length {
+        STANDARD.check(text).map_err(|_| NOT_BASE64)?;
+        return Err(format!("{length} bytes are no whole number of 32-bit floats"));
+    }
+    STANDARD.decode(text, Out::from_slice(bytes)).map_err(|_| NOT_BASE64)?;
+    if cfg!(target_endian = "big") {
+        for float in &mut floats {
+            *float = f32::from_bits(float.to_bits().swap_bytes());
+        }
+    }
+    Ok(floats)
+}
+
+/// What base64 of signed bytes holds.
+fn signed_bytes(text: &[u8]) -> Result<Vec<f32>, String> {
+    let bytes = STANDARD.decode_to_vec(text).map_err(|_| NOT_BASE64)?;
+    Ok(bytes.into_iter().map(|byte| f32::from(byte.cast_signed())).collect())
 }
 
 #[cfg(test)]
@@ -164,10 +184,16 @@ mod tests {
 
     #[test]
     fn base64_and_arrays_give_the_same_vector() {
-        let text = STANDARD.encode([1.0_f32, -0.5].map(f32::to_le_bytes).concat());
+        let text = STANDARD.encode_to_string([1.0_f32, -0.5].map(f32::to_le_bytes).concat());
         let packed: Vector = serde_json::from_str(&format!("\"{text}\"")).unwrap();
         let plain: Vector = serde_json::from_str("[1, -0.5]").unwrap();
         assert_eq!(packed, plain);
+    }
+
+    #[test]
+    fn signed_bytes_are_their_own_values() {
+        let packed: SignedBytes = serde_json::from_str("\"AX+A/w==\"").unwrap();
+        assert_eq!(packed.0, [1.0, 127.0, -128.0, -1.0]);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 /// Longest message kept, in bytes. Some providers answer with whole pages, and a message is for a log line.
 const MAX_MESSAGE: usize = 2_000;
 
-/// Where a message may be, the likeliest first.
-const MESSAGE_KEYS: [&str; 6] = ["error", "detail", "message", "msg", "errors", "status"];
+/// Where a message may be. Chroma's `error` beside a `message` is a mere name.
+const MESSAGE_KEYS: [&str; 6] = ["message", "error", "detail", "msg", "errors", "status"];
 
 /// Where a code may be. A word tells more than a number, which mostly repeats the status.
 const CODE_KEYS: [&str; 5] = ["code", "type", "error_type", "error_code", "status"];
@@ -77,11 +77,6 @@ impl Words {
         }
         if let Some(status @ Told::Fields(_)) = get(&"status").filter(|_| self.message.is_empty()) {
             self.collect(status);
-        }
-        // Chroma's `error` is a name, and its `message` says what it means.
-        if let (Some(Told::Text(name)), Some(Told::Text(message))) = (get(&"error"), get(&"message")) {
-            self.code = Some(name.clone());
-            self.message.clone_from(message);
         }
         if let Some(place) = get(&"loc").and_then(Told::place) {
             self.message = format!("{place}: {}", self.message);
@@ -241,11 +236,7 @@ mod tests {
                 "no",
                 Some("S"),
             ),
-            (
-                r#"{"error": "NotFoundError", "message": "no"}"#,
-                "no",
-                Some("NotFoundError"),
-            ),
+            (r#"{"error": "NotFoundError", "message": "no"}"#, "no", None),
             ("Invalid API key or JWT\n", "Invalid API key or JWT", None),
             ("\"no\"", "no", None),
             ("", "", None),

@@ -1,6 +1,8 @@
 //! Where a provider's requests may go: the first check, on the URL. The second, on resolved addresses, is the
 //! pool's, with [`crate::lend::address::AddressGrant`].
 
+use std::sync::{Mutex, PoisonError};
+
 use url::Url;
 
 use crate::bindings::v0_1_0::types::HttpError;
@@ -10,11 +12,19 @@ use crate::origin::Origin;
 #[derive(Debug)]
 pub(crate) struct Egress {
     origins: Vec<Origin>,
+    /// What was admitted last, as it was written and as it was read: most adapters send to one URL again and again.
+    last: Mutex<Option<(String, Url)>>,
 }
+
+/// The longest URL that is remembered, in bytes.
+const REMEMBERED: usize = 1 << 10;
 
 impl Egress {
     pub(crate) fn new(origins: Vec<Origin>) -> Self {
-        Egress { origins }
+        Egress {
+            origins,
+            last: Mutex::default(),
+        }
     }
 
     pub(crate) fn origins(&self) -> &[Origin] {
@@ -23,6 +33,20 @@ impl Egress {
 
     /// The URL, if it is one and its origin is granted. No message repeats the query, which may be secret.
     pub(crate) fn admit(&self, url: &str) -> Result<Url, HttpError> {
+        if let Some((written, admitted)) = &*self.last.lock().unwrap_or_else(PoisonError::into_inner)
+            && written == url
+        {
+            return Ok(admitted.clone());
+        }
+        let admitted = self.check(url)?;
+        if url.len() <= REMEMBERED {
+            let remembered = Some((url.to_owned(), admitted.clone()));
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = remembered;
+        }
+        Ok(admitted)
+    }
+
+    fn check(&self, url: &str) -> Result<Url, HttpError> {
         let url = Url::parse(url).map_err(|error| HttpError::InvalidRequest(format!("the URL is invalid: {error}")))?;
         if url.fragment().is_some() {
             return Err(HttpError::InvalidRequest("the URL has a fragment".to_owned()));
@@ -72,6 +96,20 @@ mod tests {
         ] {
             assert!(matches!(egress().admit(url), Err(HttpError::EgressDenied(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn what_was_admitted_before_lets_nothing_else_through() {
+        let egress = egress();
+        let admitted = egress.admit("https://api.example.com/v1").unwrap();
+        assert_eq!(egress.admit("https://api.example.com/v1").unwrap(), admitted);
+        for url in [
+            "https://api.example.com/v1#x",
+            "https://api.example.com.evil.example/v1",
+        ] {
+            assert!(egress.admit(url).is_err(), "{url}");
+        }
+        assert_eq!(egress.admit("https://api.example.com/v2").unwrap().path(), "/v2");
     }
 
     #[test]

@@ -115,8 +115,12 @@ impl Inner {
                     ?error,
                     "a reused instance was lost before it did anything; the call is run again"
                 );
-                let lease = self.instances.fresh(place).await.map_err(instantiation_failed)?;
-                self.attempt(lease, context(), work).await.map_err(|failed| failed.kind)
+                // Boxed: it is rare, and every call would make room for it.
+                let again = async {
+                    let lease = self.instances.fresh(place).await.map_err(instantiation_failed)?;
+                    self.attempt(lease, context(), work).await.map_err(|failed| failed.kind)
+                };
+                Box::pin(again).await
             }),
         )
         .await;

@@ -11,7 +11,12 @@ pub(super) fn embedding(response: embedding::Response, inputs: usize) -> Result<
             "{inputs} inputs of {dimensions} dimensions gave {values} values"
         ));
     }
-    if !response.vectors.iter().all(|value| value.is_finite()) {
+    // Without a way out of the loop, which would keep it from being done several values at a time.
+    let finite = response
+        .vectors
+        .iter()
+        .fold(true, |finite, value| finite & value.is_finite());
+    if !finite {
         return malformed("a vector has a value that is no finite number".to_owned());
     }
     Ok(response)

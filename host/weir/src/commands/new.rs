@@ -34,7 +34,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let folder = args.path.unwrap_or_else(|| PathBuf::from(&args.name));
     scaffold.write(&folder).map_err(usage)?;
     let component = folder.join(scaffold.component());
-    let files: Vec<String> = scaffold.files().into_iter().map(|(path, _)| path).collect();
+    let files: Vec<String> = scaffold.files()?.into_iter().map(|(path, _)| path).collect();
     if context.output.is_json() {
         context.output.json(&json!({
             "name": args.name, "folder": folder, "component": component, "files": files,
@@ -60,6 +60,6 @@ fn capability(name: &str) -> Result<Capability, String> {
 fn usage(error: ScaffoldError) -> anyhow::Error {
     match error {
         ScaffoldError::Name(_) | ScaffoldError::Exists(_) => UsageError(error.to_string()).into(),
-        ScaffoldError::Write { .. } => error.into(),
+        ScaffoldError::Sdk(_) | ScaffoldError::Write { .. } => error.into(),
     }
 }

@@ -4,6 +4,7 @@
 //! the crate: it builds with nothing but crates.io. Templates are in `host/weir/scaffold`.
 
 mod part;
+mod sdk;
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -23,6 +24,9 @@ pub enum ScaffoldError {
     /// There is something already.
     #[error("{} is there already; name another folder with --path", .0.display())]
     Exists(PathBuf),
+    /// The SDK inside the program is none.
+    #[error("the SDK that this program carries can't be read: {0}")]
+    Sdk(String),
     /// A file could not be written.
     #[error("can't write {}: {source}", .path.display())]
     Write {
@@ -69,18 +73,22 @@ impl Scaffold {
     }
 
     /// Every file, by its path in the crate's folder.
-    pub fn files(&self) -> Vec<(String, String)> {
+    ///
+    /// # Errors
+    /// If the program was built with an SDK that is none.
+    pub fn files(&self) -> Result<Vec<(String, String)>, ScaffoldError> {
+        let manifest = sdk::manifest().map_err(ScaffoldError::Sdk)?;
         let templates = table::TEMPLATES.iter().filter(|(path, _)| self.wants(path));
+        let copies = table::COPIES.iter().map(|(path, text)| match *path {
+            sdk::MANIFEST => (*path, manifest.as_str()),
+            _ => (*path, *text),
+        });
         let mut files: Vec<(String, String)> = templates
             .map(|(path, text)| (path.replace("gitignore", ".gitignore"), self.fill(text)))
-            .chain(
-                table::COPIES
-                    .iter()
-                    .map(|(path, text)| ((*path).to_owned(), (*text).to_owned())),
-            )
+            .chain(copies.map(|(path, text)| (path.to_owned(), text.to_owned())))
             .collect();
         files.sort();
-        files
+        Ok(files)
     }
 
     /// Writes the crate into a folder that is not there yet.
@@ -95,7 +103,7 @@ impl Scaffold {
         if folder.exists() {
             return Err(ScaffoldError::Exists(folder.to_owned()));
         }
-        for (path, text) in self.files() {
+        for (path, text) in self.files()? {
             let path = folder.join(path);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(failed(parent))?;
@@ -141,6 +149,7 @@ impl Scaffold {
             ("{{title}}", title),
             ("{{name}}", self.name.clone()),
             ("{{crate}}", self.crate_name()),
+            ("{{rust}}", env!("CARGO_PKG_RUST_VERSION").to_owned()),
             (
                 "{{VARIABLE}}",
                 format!("{}_API_KEY", self.crate_name().to_ascii_uppercase()),
@@ -164,6 +173,7 @@ mod tests {
     fn file(scaffold: &Scaffold, path: &str) -> Option<String> {
         scaffold
             .files()
+            .unwrap()
             .into_iter()
             .find_map(|(found, text)| (found == path).then_some(text))
     }
@@ -191,13 +201,14 @@ mod tests {
     #[test]
     fn every_place_in_the_templates_is_filled() {
         let scaffold = Scaffold::new("acme", &Capability::ALL).unwrap();
-        for (path, text) in scaffold.files() {
+        for (path, text) in scaffold.files().unwrap() {
             let is_copy = path.starts_with("vendor/") || path.starts_with("wit/");
             assert!(is_copy || !text.contains("{{"), "{path}: {text}");
         }
         assert_eq!(
             scaffold
                 .files()
+                .unwrap()
                 .iter()
                 .filter(|(path, _)| path.starts_with("src/"))
                 .count(),
@@ -206,22 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_has_the_workspace_it_has_here() {
+    fn a_component_is_built_as_the_bundled_ones_are() {
         let table = |text: &str| text.parse::<toml::Table>().unwrap();
         let new = table(&file(&Scaffold::new("acme", &[Capability::Embedding]).unwrap(), "Cargo.toml").unwrap());
         let here = table(include_str!("../../../../guest-providers/Cargo.toml"));
-        let package = |table: &toml::Table| table["workspace"]["package"].clone();
-        assert_eq!(package(&new), package(&here));
-        let sdk = table(include_str!("../../../../guest-providers/sdk/Cargo.toml"));
-        for name in sdk["dependencies"].as_table().unwrap().keys() {
-            assert_eq!(
-                new["workspace"]["dependencies"][name], here["workspace"]["dependencies"][name],
-                "{name}"
-            );
-        }
         for (key, value) in here["profile"]["release"].as_table().unwrap() {
             assert!(key == "package" || new["profile"]["release"][key] == *value, "{key}");
         }
+        assert_eq!(new["package"]["edition"], here["workspace"]["package"]["edition"]);
+        assert_eq!(
+            new["package"]["rust-version"],
+            here["workspace"]["package"]["rust-version"]
+        );
     }
 
     #[test]

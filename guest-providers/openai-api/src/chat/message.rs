@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::chat_api::{self, Part, Role};
+use super::{Part, Role};
 
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
@@ -47,8 +47,8 @@ struct CalledFunction<'a> {
     arguments: &'a str,
 }
 
-impl<'a> From<&'a chat_api::Message> for Message<'a> {
-    fn from(message: &'a chat_api::Message) -> Self {
+impl<'a> From<&'a super::Message> for Message<'a> {
+    fn from(message: &'a super::Message) -> Self {
         let role = match message.role {
             Role::System => "system",
             Role::Developer => "developer",

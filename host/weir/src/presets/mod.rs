@@ -3,14 +3,15 @@
 //! Base URLs stand here only where the component's own default is not the answer (`ollama` is the component `openai`
 //! at another address) or where an address of this machine is granted. Pool settings are `weir-pool`'s own presets.
 
+mod table;
+
 use std::collections::BTreeMap;
+
+pub use table::PRESETS;
 
 use crate::config::Environment;
 use crate::config::settings::{HttpPool, Isolation};
 use crate::config::tree::{Node, Origin, Value};
-
-/// This machine's own addresses.
-const LOOPBACK: &[&str] = &["127.0.0.0/8", "::1/128"];
 
 /// A provider that is known by its name.
 #[derive(Debug)]
@@ -23,10 +24,16 @@ pub struct Preset {
     base_url: Option<&'static str>,
     /// Variables that say where it is, the first that is set wins.
     base_url_variables: &'static [&'static str],
+    /// The path that the address in such a variable lacks.
+    base_url_path: &'static str,
     /// Keys that start so belong to another address.
     base_url_by_key: Option<(&'static str, &'static str)>,
     /// Variables that hold the secret `api_key`, the first that is set wins.
     pub key_variables: &'static [&'static str],
+    /// The component's settings that variables hold: the setting, and its variables, the first that is set wins.
+    setting_variables: &'static [(&'static str, &'static [&'static str])],
+    /// Seconds to wait for a conversation's answer, and between two pieces of it, where the default is too little.
+    chat_timeout: Option<u32>,
     /// Whether it serves without being asked for.
     always: bool,
     /// Addresses of this machine or its networks that it may reach.
@@ -45,8 +52,11 @@ const PLAIN: Preset = Preset {
     component: "",
     base_url: None,
     base_url_variables: &[],
+    base_url_path: "",
     base_url_by_key: None,
     key_variables: &[],
+    setting_variables: &[],
+    chat_timeout: None,
     always: false,
     allow_private: &[],
     memory: None,
@@ -54,99 +64,6 @@ const PLAIN: Preset = Preset {
     cpu_time: None,
     isolation: Isolation::Reuse,
 };
-
-/// All presets, in the order in which they are shown.
-pub const PRESETS: &[Preset] = &[
-    Preset {
-        name: "voyage",
-        component: "voyage",
-        // Keys made in MongoDB Atlas serve at its own address.
-        base_url_by_key: Some(("al-", "https://ai.mongodb.com/v1")),
-        key_variables: &["VOYAGE_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "cohere",
-        component: "cohere",
-        base_url_variables: &["CO_API_URL"],
-        key_variables: &["COHERE_API_KEY", "CO_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "openai",
-        component: "openai",
-        base_url_variables: &["OPENAI_BASE_URL"],
-        key_variables: &["OPENAI_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "ollama",
-        component: "openai",
-        base_url: Some("http://localhost:11434/v1"),
-        allow_private: LOOPBACK,
-        ..PLAIN
-    },
-    Preset {
-        name: "qdrant",
-        component: "qdrant",
-        base_url: Some("http://localhost:6333"),
-        base_url_variables: &["QDRANT_URL"],
-        key_variables: &["QDRANT_API_KEY", "QDRANT__SERVICE__API_KEY"],
-        allow_private: LOOPBACK,
-        ..PLAIN
-    },
-    Preset {
-        name: "tavily",
-        component: "tavily",
-        key_variables: &["TAVILY_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "jina",
-        component: "jina",
-        key_variables: &["JINA_API_KEY"],
-        ..PLAIN
-    },
-    Preset {
-        name: "tei",
-        component: "tei",
-        base_url: Some("http://localhost:8080"),
-        base_url_variables: &["TEI_URL"],
-        key_variables: &["TEI_API_KEY"],
-        allow_private: LOOPBACK,
-        ..PLAIN
-    },
-    Preset {
-        name: "chroma",
-        component: "chroma",
-        base_url: Some("http://localhost:8000"),
-        base_url_variables: &["CHROMA_URL"],
-        // Keys of Chroma Cloud.
-        base_url_by_key: Some(("ck-", "https://api.trychroma.com")),
-        key_variables: &["CHROMA_API_KEY"],
-        allow_private: LOOPBACK,
-        ..PLAIN
-    },
-    Preset {
-        name: "local",
-        component: "local",
-        always: true,
-        ..PLAIN
-    },
-    Preset {
-        name: "memory",
-        component: "memory",
-        always: true,
-        // It holds its collections in memory while it serves.
-        memory: Some("1GiB"),
-        // As much as an instance's memory can be raised to: what it can hold, it can keep.
-        storage: Some("4GiB"),
-        // Its first call reads them all: about 0.1 s for 1,000 points of 256 dimensions.
-        cpu_time: Some(60),
-        isolation: Isolation::Resident,
-        ..PLAIN
-    },
-];
 
 /// The preset of this name.
 pub fn find(name: &str) -> Option<&'static Preset> {
@@ -186,12 +103,22 @@ impl Preset {
             settings.set(&["config", "base_url"], text(url));
         } else if let Some((variable, url)) = environment.first(self.base_url_variables) {
             let origin = Origin::Environment(variable.to_owned());
-            settings.set_from(&["config", "base_url"], text(url), origin);
+            settings.set_from(&["config", "base_url"], text(&self.address(url)), origin);
         } else if let Some(url) = self.base_url {
             settings.set(&["config", "base_url"], text(url));
         }
         if let Some((variable, _)) = key {
             settings.set(&["secrets", "api_key", "env"], text(variable));
+        }
+        for (setting, variables) in self.setting_variables {
+            if let Some((variable, value)) = environment.first(variables) {
+                let origin = Origin::Environment(variable.to_owned());
+                settings.set_from(&["config", setting], text(value), origin);
+            }
+        }
+        if let Some(seconds) = self.chat_timeout {
+            settings.set(&["operations", "chat", "read_timeout"], seconds.into());
+            settings.set(&["limits", "call_timeout"], seconds.into());
         }
         if !self.allow_private.is_empty() {
             settings.set(&["egress", "allow_private"], self.allow_private.into());
@@ -212,6 +139,15 @@ impl Preset {
             settings.set(&["http_pool", &key], value);
         }
         settings.root
+    }
+
+    /// The address that a variable holds, with the path that belongs to it.
+    fn address(&self, url: &str) -> String {
+        let url = url.trim_end_matches('/');
+        let path = Some(self.base_url_path)
+            .filter(|path| !url.ends_with(path))
+            .unwrap_or_default();
+        format!("{url}{path}")
     }
 
     /// The pool's settings that differ from the default.
@@ -289,6 +225,33 @@ mod tests {
             at(&settings, &["config", "base_url"]),
             Some("https://ai.mongodb.com/v1")
         );
+    }
+
+    #[test]
+    fn a_servers_address_and_model_come_from_its_own_variables() {
+        let heroku = find("heroku").unwrap();
+        for url in ["https://eu.inference.heroku.com", "https://eu.inference.heroku.com/v1/"] {
+            let variables = [
+                ("INFERENCE_KEY", "k"),
+                ("INFERENCE_URL", url),
+                ("INFERENCE_MODEL_ID", "claude-4-sonnet"),
+            ];
+            let settings = heroku.settings(&Environment::from_iter(variables), true);
+            assert_eq!(
+                at(&settings, &["config", "base_url"]),
+                Some("https://eu.inference.heroku.com/v1")
+            );
+            assert_eq!(at(&settings, &["config", "chat_model"]), Some("claude-4-sonnet"));
+            assert_eq!(at(&settings, &["secrets", "api_key", "env"]), Some("INFERENCE_KEY"));
+        }
+    }
+
+    #[test]
+    fn each_preset_has_a_name_of_its_own() {
+        let mut names = names();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PRESETS.len());
     }
 
     #[test]

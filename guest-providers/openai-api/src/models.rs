@@ -4,7 +4,16 @@ use serde::Deserialize;
 use weir_guest::types::Error;
 use weir_guest::{Request, json};
 
-use crate::models_api::Model;
+/// The contract's record of a model. See the interface `models`.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Its name.
+    pub id: String,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// Seconds since 1970.
+    pub created: Option<u64>,
+}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -18,13 +27,14 @@ struct Item {
     created: Option<f64>,
 }
 
-pub(crate) fn request(base_url: &str) -> Request {
-    Request::get(format!("{base_url}/models"))
-        .operation("models")
-        .replay_safe()
+/// A request to `url`, which ends with the path.
+pub fn request(url: String) -> Request {
+    Request::get(url).operation("models").replay_safe()
 }
 
-pub(crate) fn read(body: &[u8]) -> Result<Vec<Model>, Error> {
+/// # Errors
+/// `malformed-response`, naming the place.
+pub fn read(body: &[u8]) -> Result<Vec<Model>, Error> {
     let Answer { data } = json::read(body)?;
     let model = |item: Item| Model {
         id: item.id,

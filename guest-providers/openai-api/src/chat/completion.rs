@@ -1,14 +1,17 @@
-//! What the API answers: a whole completion and a chunk of one differ in one field's name.
+//! What the API answers: a whole completion has a `message`, a chunk of one a `delta`.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use weir_guest::types::{Error, Usage};
+use weir_guest::types::Error;
 use weir_guest::{failure, json};
 
-use crate::chat_api::Finish;
+use super::Finish;
+use crate::usage::Tokens;
 
 /// A completion, or a chunk of one.
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 pub(super) struct Completion<'a> {
     pub id: Option<String>,
     pub model: Option<String>,
@@ -21,24 +24,33 @@ pub(super) struct Completion<'a> {
     error: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 pub(super) struct Choice {
     #[serde(default)]
     pub index: u32,
-    #[serde(alias = "delta")]
     pub message: Option<Message>,
+    /// Beside it perplexity has the message so far, and in a whole answer an empty delta beside the message.
+    pub delta: Option<Message>,
     pub finish_reason: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, serde::Deserialize)]
 pub(super) struct Message {
-    pub content: Option<String>,
+    pub content: Option<Content>,
     /// Stands where the model declines to answer.
     pub refusal: Option<String>,
     pub tool_calls: Option<Vec<Call>>,
 }
 
-#[derive(Deserialize)]
+/// A text, or parts: mistral's models that reason tell their thoughts in parts of their own.
+pub(super) struct Content(pub String);
+
+#[derive(serde::Deserialize)]
+struct Part {
+    text: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
 pub(super) struct Call {
     #[serde(default)]
     pub index: u32,
@@ -46,18 +58,10 @@ pub(super) struct Call {
     pub function: Function,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 pub(super) struct Function {
     pub name: Option<String>,
     pub arguments: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Tokens {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
 }
 
 impl<'a> Completion<'a> {
@@ -84,12 +88,31 @@ impl<'a> Completion<'a> {
     }
 }
 
-impl From<Tokens> for Usage {
-    fn from(tokens: Tokens) -> Self {
-        Self {
-            input_tokens: tokens.prompt_tokens,
-            output_tokens: tokens.completion_tokens,
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a text or a list of parts")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+        Ok(Content(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Content, A::Error> {
+        let mut text = String::new();
+        while let Some(part) = parts.next_element::<Part>()? {
+            text.extend(part.text);
         }
+        Ok(Content(text))
     }
 }
 

@@ -3,10 +3,12 @@
 use weir_guest::failure;
 use weir_guest::types::{Error, Usage};
 
-use super::completion::{Call, Completion, finish};
-use crate::chat_api::{Finish, Response, ToolCall};
+use super::completion::{Call, Completion, Content, finish};
+use super::{Finish, Response, ToolCall};
 
-pub(crate) fn read(body: &[u8], asked: String) -> Result<Response, Error> {
+/// # Errors
+/// What the server put in the answer's place, or `malformed-response` naming what is missing.
+pub fn read(body: &[u8], asked: String) -> Result<Response, Error> {
     let Completion {
         id,
         model,
@@ -25,7 +27,11 @@ pub(crate) fn read(body: &[u8], asked: String) -> Result<Response, Error> {
     Ok(Response {
         id,
         model: model.unwrap_or(asked),
-        text: message.content.or(message.refusal).unwrap_or_default(),
+        text: message
+            .content
+            .map(|Content(text)| text)
+            .or(message.refusal)
+            .unwrap_or_default(),
         tool_calls: calls.map(|(at, call)| tool_call(at, call)).collect::<Result<_, _>>()?,
         // A server that tells no reason has none of its words to pass on.
         finish: choice
@@ -36,7 +42,7 @@ pub(crate) fn read(body: &[u8], asked: String) -> Result<Response, Error> {
                 input_tokens: 0,
                 output_tokens: 0,
             },
-            Usage::from,
+            |tokens| tokens.of_chat(),
         ),
     })
 }
@@ -74,6 +80,13 @@ mod tests {
         assert_eq!(response.tool_calls[0].arguments, "{\"a\": 1");
         assert!(matches!(response.finish, Finish::ToolCalls));
         assert_eq!((response.text.as_str(), response.model.as_str()), ("", "m"));
+    }
+
+    #[test]
+    fn thoughts_and_an_empty_delta_beside_the_message_are_not_its_text() {
+        let body = br#"{"choices": [{"delta": {"content": ""}, "finish_reason": "stop", "message": {"content": [
+            {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "4"}]}}]}"#;
+        assert_eq!(read(body, "m".to_owned()).unwrap().text, "4");
     }
 
     #[test]

@@ -4,15 +4,15 @@ use weir_guest::streaming::Decode;
 use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, sse};
 
-use super::completion::{Call, Choice, Completion, finish};
-use crate::chat_api::{Event, ToolCallDelta};
+use super::completion::{Call, Choice, Completion, Content, finish};
+use super::{Event, ToolCallDelta};
 
 /// The last event's data. Some servers leave it out and end the body instead.
 const DONE: &str = "[DONE]";
 
 /// The answer so far.
 #[derive(Default)]
-pub(crate) struct Decoder {
+pub(super) struct Decoder {
     begun: bool,
     model: Option<String>,
     /// The last usage told: some servers tell one with every chunk, each replacing the one before.
@@ -23,19 +23,20 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Whether a chunk has come.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
 
     /// The model that answers, where the server tells it.
-    pub(crate) fn model(&self) -> Option<String> {
+    pub(super) fn model(&self) -> Option<String> {
         self.model.clone()
     }
 
     fn choice(&mut self, choice: Choice, items: &mut Vec<Event>) {
-        let delta = choice.message.unwrap_or_default();
+        let delta = choice.delta.or(choice.message).unwrap_or_default();
         let text = delta
             .content
+            .map(|Content(text)| text)
             .into_iter()
             .chain(delta.refusal)
             .filter(|text| !text.is_empty());
@@ -68,7 +69,7 @@ impl Decode for Decoder {
         } = Completion::read_chunk(data.as_bytes())?;
         self.begun = true;
         self.model = self.model.take().or(model.filter(|model| !model.is_empty()));
-        self.usage = usage.map(Usage::from).or(self.usage.take());
+        self.usage = usage.map(|tokens| tokens.of_chat()).or(self.usage.take());
         // There is more than one choice only where the caller's own parameters ask for it.
         for choice in choices.into_iter().filter(|choice| choice.index == 0) {
             self.choice(choice, items);
@@ -143,14 +144,21 @@ mod tests {
     #[test]
     fn text_finish_and_usage_come_in_this_order() {
         let (events, result) = read(&[HELLO, TEXT, TEXT, STOP, USAGE, DONE]);
-        assert_eq!(events, ["hi", "hi", "Finish::Stop", "3+1"]);
+        assert_eq!(events, ["hi", "hi", "Stop", "3+1"]);
         assert!(result.is_ok());
+    }
+
+    #[test]
+    fn the_message_so_far_beside_a_delta_is_not_told_again() {
+        let chunk =
+            r#"{"choices": [{"delta": {"content": "b"}, "message": {"content": "ab"}, "finish_reason": "stop"}]}"#;
+        assert_eq!(read(&[TEXT, chunk]).0, ["hi", "b", "Stop"]);
     }
 
     #[test]
     fn the_end_of_the_body_does_without_done() {
         let (events, result) = read(&[HELLO, TEXT, STOP]);
-        assert_eq!(events, ["hi", "Finish::Stop"]);
+        assert_eq!(events, ["hi", "Stop"]);
         assert!(result.is_ok());
     }
 
@@ -158,7 +166,7 @@ mod tests {
     fn what_follows_a_chunk_in_its_event_is_not_regarded() {
         for rest in ["\"", "\n[DONE]"] {
             let (events, result) = read(&[TEXT, &format!("{STOP}{rest}")]);
-            assert_eq!(events, ["hi", "Finish::Stop"]);
+            assert_eq!(events, ["hi", "Stop"]);
             assert!(result.is_ok());
         }
     }
@@ -176,7 +184,7 @@ mod tests {
             "function": {"name": "add", "arguments": ""}}]}}]}"#;
         let second = r#"{"choices": [{"delta": {"tool_calls": [{"index": 1, "function": {"arguments": "{\"a\""}}]}}]}"#;
         let (events, _) = read(&[first, second, STOP]);
-        assert_eq!(events, ["1:add(", "1:({\"a\"", "Finish::Stop"]);
+        assert_eq!(events, ["1:add(", "1:({\"a\"", "Stop"]);
     }
 
     #[test]
@@ -184,7 +192,7 @@ mod tests {
         let chunk =
             r#"{"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 0}}"#;
         let (events, _) = read(&[chunk, STOP, USAGE]);
-        assert_eq!(events, ["a", "Finish::Stop", "3+1"]);
+        assert_eq!(events, ["a", "Stop", "3+1"]);
     }
 
     #[test]

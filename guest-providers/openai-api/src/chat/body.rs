@@ -5,16 +5,15 @@ use serde_json::value::RawValue;
 use weir_guest::failure;
 use weir_guest::types::Error;
 
-use super::Form;
 use super::message::Message;
-use crate::chat_api;
+use super::{Dialect, Form, Request};
 
 /// The body, borrowed from the call.
-pub(crate) struct Body<'a> {
+pub(super) struct Body<'a> {
     model: &'a str,
-    request: &'a chat_api::Request,
+    request: &'a Request,
     tools: Vec<Tool<'a>>,
-    max_tokens_parameter: &'a str,
+    dialect: Dialect<'a>,
     form: Form,
     /// Sent as they are; one of them replaces what else goes by its name.
     parameters: Vec<(&'a str, &'a RawValue)>,
@@ -23,12 +22,7 @@ pub(crate) struct Body<'a> {
 impl<'a> Body<'a> {
     /// # Errors
     /// `invalid-input` naming the tool or the parameter that is no JSON, or that is not the caller's to set.
-    pub(crate) fn new(
-        request: &'a chat_api::Request,
-        model: &'a str,
-        max_tokens_parameter: &'a str,
-        form: Form,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(request: &'a Request, model: &'a str, dialect: Dialect<'a>, form: Form) -> Result<Self, Error> {
         let mut tools = Vec::with_capacity(request.tools.len());
         for tool in &request.tools {
             let parameters = json(&tool.parameters, || {
@@ -58,7 +52,7 @@ impl<'a> Body<'a> {
             model,
             request,
             tools,
-            max_tokens_parameter,
+            dialect,
             form,
             parameters,
         })
@@ -80,14 +74,14 @@ impl Serialize for Body<'_> {
             "messages",
             Some(self.request.messages.iter().map(Message::from).collect::<Vec<_>>()),
         )?;
-        fields.add(self.max_tokens_parameter, self.request.max_tokens)?;
+        fields.add(self.dialect.max_tokens, self.request.max_tokens)?;
         fields.add("temperature", self.request.temperature)?;
         fields.add("tools", Some(&self.tools).filter(|tools| !tools.is_empty()))?;
         let streamed = self.form == Form::Streamed;
         fields.add("stream", streamed.then_some(true))?;
         fields.add(
             "stream_options",
-            streamed.then_some(StreamOptions { include_usage: true }),
+            (streamed && self.dialect.stream_options).then_some(StreamOptions { include_usage: true }),
         )?;
         for (name, value) in &self.parameters {
             fields.map.serialize_entry(name, value)?;
@@ -139,10 +133,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::chat_api::{Parameter, Part, Request, Role};
+    use crate::chat::{self, Parameter, Part, Role};
 
-    fn message(role: Role, content: Vec<Part>) -> chat_api::Message {
-        chat_api::Message {
+    fn message(role: Role, content: Vec<Part>) -> chat::Message {
+        chat::Message {
             role,
             content,
             tool_calls: vec![],
@@ -150,7 +144,7 @@ mod tests {
         }
     }
 
-    fn request(messages: Vec<chat_api::Message>) -> Request {
+    fn request(messages: Vec<chat::Message>) -> Request {
         Request {
             model: None,
             messages,
@@ -162,14 +156,14 @@ mod tests {
     }
 
     fn sent(request: &Request, form: Form) -> Value {
-        let body = Body::new(request, "m", "max_tokens", form).unwrap();
+        let body = Body::new(request, "m", Dialect::COMPATIBLE, form).unwrap();
         serde_json::to_value(&body).unwrap()
     }
 
     #[test]
     fn a_conversation_with_a_tool_is_written_as_the_api_wants_it() {
         let mut called = message(Role::Assistant, vec![]);
-        called.tool_calls = vec![chat_api::ToolCall {
+        called.tool_calls = vec![chat::ToolCall {
             id: "1".into(),
             name: "add".into(),
             arguments: "{\"a\":1}".into(),
@@ -187,14 +181,14 @@ mod tests {
         ]);
         request.max_tokens = Some(16);
         request.temperature = Some(0.1);
-        request.tools = vec![chat_api::Tool {
+        request.tools = vec![chat::Tool {
             name: "add".into(),
             description: None,
             parameters: r#"{"type":"object"}"#.into(),
         }];
 
         assert_eq!(
-            Body::new(&request, "m", "max_tokens", Form::Whole)
+            Body::new(&request, "m", Dialect::COMPATIBLE, Form::Whole)
                 .map(|body| serde_json::to_string(&body).unwrap())
                 .unwrap(),
             concat!(
@@ -242,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused_by_name() {
-        let said = |request: &Request| match Body::new(request, "m", "max_tokens", Form::Whole) {
+        let said = |request: &Request| match Body::new(request, "m", Dialect::COMPATIBLE, Form::Whole) {
             Err(Error::InvalidInput(failure)) => failure.message,
             _ => panic!("taken"),
         };
@@ -258,7 +252,7 @@ mod tests {
         }];
         assert!(said(&request).contains("`chat-streaming`"));
         request.parameters = vec![];
-        request.tools = vec![chat_api::Tool {
+        request.tools = vec![chat::Tool {
             name: "add".into(),
             description: None,
             parameters: String::new(),

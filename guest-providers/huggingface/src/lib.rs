@@ -1,0 +1,96 @@
+//! The adapter for Hugging Face's router of inference providers
+//! (<https://huggingface.co/docs/inference-providers>): embeddings by its own servers, chat whole and streamed by any of
+//! its providers, the list of models.
+
+mod features;
+
+use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
+use openai_api::{chat as chats, embeddings, errors, models as lists};
+use weir_guest::types::{EmbeddingRequest, Error};
+use weir_guest::{Limits, Manifest, Request, Response, Setting};
+
+struct HuggingFace;
+
+openai_api::provider!(
+    HuggingFace,
+    [embedding, chat, models],
+    "
+    package weir:huggingface;
+    world adapter {
+        include weir:provider/embedding-provider@0.1.0;
+        include weir:provider/chat-provider@0.1.0;
+        include weir:provider/models-provider@0.1.0;
+    }
+"
+);
+
+const API_KEY: &str = "api_key";
+const DEFAULT_EMBEDDING_MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
+const DEFAULT_CHAT_MODEL: &str = "meta-llama/Llama-3.1-8B-Instruct";
+
+const BASE_URL: Setting = Setting::new("base_url", "Where the router is.").default("https://router.huggingface.co");
+
+impl metadata::Guest for HuggingFace {
+    fn describe() -> Manifest {
+        let description = "Embeddings and chat by models on Hugging Face.";
+        Manifest::new("huggingface", env!("CARGO_PKG_VERSION"), description)
+            .origin_of(BASE_URL)
+            .secret(API_KEY, "An access token, usually in HF_TOKEN.")
+            .setting(BASE_URL)
+            .setting(MODEL)
+            .setting(EMBEDDING_MODEL)
+            .setting(CHAT_MODEL)
+            .default_model("embed", DEFAULT_EMBEDDING_MODEL)
+            .default_model("chat", DEFAULT_CHAT_MODEL)
+            // Its servers are text-embeddings-inference, whose `--max-client-batch-size` is 32 if nothing else is said.
+            .limits(
+                "embed",
+                Limits {
+                    max_items: Some(32),
+                    ..Limits::NONE
+                },
+            )
+    }
+}
+
+impl embedding::Guest for HuggingFace {
+    async fn embed(request: EmbeddingRequest) -> Result<embeddings::Response, Error> {
+        let model = model::choose(request.model.clone(), EMBEDDING_MODEL, DEFAULT_EMBEDDING_MODEL)?;
+        let answer = send(features::request(&BASE_URL.url()?, &model, &request)?).await?;
+        features::read(answer.body(), model, &request)
+    }
+}
+
+impl chat::Guest for HuggingFace {
+    async fn chat(request: chats::Request) -> Result<chats::Response, Error> {
+        let (request, model) = chat_request(request, chats::Form::Whole)?;
+        chats::read(send(request).await?.body(), model)
+    }
+
+    async fn chat_streaming(request: chats::Request) -> Result<chat::StreamingResponse, Error> {
+        let (request, model) = chat_request(request, chats::Form::Streamed)?;
+        chats::stream(authorized(request), model).await.map(streaming_response)
+    }
+}
+
+impl models::Guest for HuggingFace {
+    async fn list_models() -> Result<Vec<lists::Model>, Error> {
+        let url = format!("{}/v1/models", BASE_URL.url()?);
+        lists::read(send(lists::request(url)).await?.body())
+    }
+}
+
+fn chat_request(request: chats::Request, form: chats::Form) -> Result<(Request, String), Error> {
+    let model = model::choose(request.model.clone(), CHAT_MODEL, DEFAULT_CHAT_MODEL)?;
+    let url = format!("{}/v1/chat/completions", BASE_URL.url()?);
+    let request = chats::request(url, &model, &request, form, chats::Dialect::COMPATIBLE)?;
+    Ok((request, model))
+}
+
+async fn send(request: Request) -> Result<Response, Error> {
+    authorized(request).send().await
+}
+
+fn authorized(request: Request) -> Request {
+    request.bearer(API_KEY).classify(errors::classify)
+}

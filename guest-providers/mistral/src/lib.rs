@@ -1,0 +1,133 @@
+//! The adapter for Mistral AI (<https://docs.mistral.ai/api>): embeddings, chat whole and streamed, the list of models.
+//!
+//! It is OpenAI's API with names of its own, and it refuses fields it does not know.
+
+use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
+use openai_api::{chat as chats, embeddings, models as lists};
+use weir_guest::types::{EmbeddingRequest, Error};
+use weir_guest::{Limits, Manifest, Request, Response, Setting, failure};
+
+struct Mistral;
+
+openai_api::provider!(
+    Mistral,
+    [embedding, chat, models],
+    "
+    package weir:mistral;
+    world adapter {
+        include weir:provider/embedding-provider@0.1.0;
+        include weir:provider/chat-provider@0.1.0;
+        include weir:provider/models-provider@0.1.0;
+    }
+"
+);
+
+const API_KEY: &str = "api_key";
+const DEFAULT_EMBEDDING_MODEL: &str = "mistral-embed";
+const DEFAULT_CHAT_MODEL: &str = "mistral-small-latest";
+
+const BASE_URL: Setting =
+    Setting::new("base_url", "Where the API is served, with its version.").default("https://api.mistral.ai/v1");
+
+const EMBEDDINGS: embeddings::Dialect<'static> = embeddings::Dialect {
+    dimensions: "output_dimension",
+    ..embeddings::Dialect::OPENAI
+};
+/// Usage comes with the last chunk unasked.
+const CHAT: chats::Dialect<'static> = chats::Dialect {
+    max_tokens: "max_tokens",
+    stream_options: false,
+};
+
+impl metadata::Guest for Mistral {
+    fn describe() -> Manifest {
+        let description = "Embeddings and chat by Mistral AI.";
+        Manifest::new("mistral", env!("CARGO_PKG_VERSION"), description)
+            .origin_of(BASE_URL)
+            .secret(API_KEY, "A Mistral key, usually in MISTRAL_API_KEY.")
+            .setting(BASE_URL)
+            .setting(MODEL)
+            .setting(EMBEDDING_MODEL)
+            .setting(CHAT_MODEL)
+            .default_model("embed", DEFAULT_EMBEDDING_MODEL)
+            .default_model("chat", DEFAULT_CHAT_MODEL)
+            // 257 inputs were seen refused; the tokens are mistral-embed's (https://docs.mistral.ai/models/mistral-embed).
+            .limits(
+                "embed",
+                Limits {
+                    max_items: Some(256),
+                    max_item_tokens: Some(8_192),
+                    ..Limits::NONE
+                },
+            )
+    }
+}
+
+impl embedding::Guest for Mistral {
+    async fn embed(request: EmbeddingRequest) -> Result<embeddings::Response, Error> {
+        let model = model::choose(request.model.clone(), EMBEDDING_MODEL, DEFAULT_EMBEDDING_MODEL)?;
+        let answer = send(embeddings::request(url("embeddings")?, &model, &request, EMBEDDINGS)).await?;
+        embeddings::read(answer.body(), model, &request)
+    }
+}
+
+impl chat::Guest for Mistral {
+    async fn chat(request: chats::Request) -> Result<chats::Response, Error> {
+        let (request, model) = chat_request(request, chats::Form::Whole)?;
+        chats::read(send(request).await?.body(), model)
+    }
+
+    async fn chat_streaming(request: chats::Request) -> Result<chat::StreamingResponse, Error> {
+        let (request, model) = chat_request(request, chats::Form::Streamed)?;
+        chats::stream(authorized(request), model).await.map(streaming_response)
+    }
+}
+
+impl models::Guest for Mistral {
+    async fn list_models() -> Result<Vec<lists::Model>, Error> {
+        lists::read(send(lists::request(url("models")?)).await?.body())
+    }
+}
+
+fn chat_request(request: chats::Request, form: chats::Form) -> Result<(Request, String), Error> {
+    let model = model::choose(request.model.clone(), CHAT_MODEL, DEFAULT_CHAT_MODEL)?;
+    let request = chats::request(url("chat/completions")?, &model, &request, form, CHAT)?;
+    Ok((request, model))
+}
+
+fn url(path: &str) -> Result<String, Error> {
+    Ok(format!("{}/{path}", BASE_URL.url()?))
+}
+
+async fn send(request: Request) -> Result<Response, Error> {
+    authorized(request).send().await
+}
+
+fn authorized(request: Request) -> Request {
+    request.bearer(API_KEY).classify(classify)
+}
+
+/// A batch of too many inputs, or of too many tokens, is a 400 as any other; its type says `invalid_request_prompt`.
+fn classify(error: Error) -> Error {
+    failure::too_large_if(error, |failure| failure.message.starts_with("Too many "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_too_many_inputs_asks_for_smaller_parts() {
+        let body = br#"{"object": "error", "message": "Too many inputs in request, split into more batches.",
+            "type": "invalid_request_prompt", "param": null, "code": "3210", "raw_status_code": 400}"#;
+        assert!(matches!(
+            classify(failure::of_answer(400, &[], body)),
+            Error::TooLarge(_)
+        ));
+        let body = br#"{"object": "error", "message": "Invalid model: x", "type": "invalid_model", "code": "1500"}"#;
+        let Error::InvalidInput(failure) = classify(failure::of_answer(400, &[], body)) else {
+            panic!()
+        };
+        assert_eq!(failure.code.as_deref(), Some("invalid_model"));
+    }
+}

@@ -1,0 +1,129 @@
+//! The Gemini API.
+
+use serde_json::{Value, json};
+
+use super::super::{Auth, Case, Expected, Recording};
+use super::case_of;
+
+pub(super) fn case(recording: &Recording) -> Result<Case, String> {
+    let path = recording.path.as_deref().unwrap_or_default();
+    let (model, method) = path
+        .rsplit_once("/models/")
+        .and_then(|(_, call)| call.split_once(':'))
+        .unwrap_or(("a-model", ""));
+    let answer = recording.answer();
+    let mut case = if method.contains("mbed") || method == "countTokens" || !answer["embeddings"].is_null() {
+        embed(recording, model, &answer)
+    } else {
+        chat(recording, model, &answer)
+    };
+    case.auth = Auth::Header("x-goog-api-key");
+    Ok(case)
+}
+
+fn embed(recording: &Recording, model: &str, answer: &Value) -> Case {
+    let asked = &recording.asked["requests"];
+    let texts: Vec<&Value> = asked
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|request| &request["content"]["parts"][0]["text"])
+        .collect();
+    let texts: Vec<&str> = texts.into_iter().filter_map(Value::as_str).collect();
+    let vectors: Vec<&Value> = answer["embeddings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|item| &item["values"])
+        .collect();
+    let mut input = json!({ "inputs": texts, "model": model });
+    if texts.is_empty() {
+        input["inputs"] = vec!["a text"; vectors.len().max(1)].into();
+    }
+    let dimensions = super::first(&[&asked[0]["outputDimensionality"], &asked[0]["output_dimensionality"]]);
+    if let Some(dimensions) = dimensions {
+        input["dimensions"] = dimensions.clone();
+    }
+    match asked[0]["taskType"].as_str() {
+        Some("RETRIEVAL_QUERY") => input["kind"] = "query".into(),
+        Some("RETRIEVAL_DOCUMENT") => input["kind"] = "document".into(),
+        _ => {}
+    }
+    let sent = format!("/models/{model}:batchEmbedContents");
+    case_of(recording, "embed", &sent, input, json!({ "vectors": vectors }))
+}
+
+fn chat(recording: &Recording, model: &str, answer: &Value) -> Case {
+    let asked = &recording.asked;
+    let messages = asked["contents"].as_array().into_iter().flatten().map(|content| {
+        let role = if content["role"] == "model" {
+            "assistant"
+        } else {
+            "user"
+        };
+        json!({ "role": role, "content": text(content) })
+    });
+    let mut messages: Vec<Value> = messages.collect();
+    if messages.is_empty() {
+        messages.push(json!({ "role": "user", "content": "hello" }));
+    }
+    let input = json!({ "messages": messages, "model": model });
+    let streams = recording
+        .path
+        .as_deref()
+        .is_some_and(|path| path.contains("streamGenerateContent"));
+    let method = if streams {
+        "streamGenerateContent"
+    } else {
+        "generateContent"
+    };
+    let sent = format!("/models/{model}:{method}");
+    let mut case = case_of(recording, "chat", &sent, input, Value::Null);
+    case.streams |= streams;
+    if matches!(case.expected, Expected::Result(_)) {
+        let chunks = if case.streams {
+            recording.events()
+        } else {
+            vec![answer.clone()]
+        };
+        case.expected = Expected::Result(said(&chunks));
+    }
+    case
+}
+
+/// What the chunks of an answer say together.
+fn said(chunks: &[Value]) -> Value {
+    let mut result = json!({});
+    let mut words = String::new();
+    for chunk in chunks {
+        let candidate = &chunk["candidates"][0];
+        words += &text(&candidate["content"]);
+        if let Some(reason) = candidate["finishReason"].as_str() {
+            result["finish"] = finish(reason).into();
+        }
+        let usage = &chunk["usageMetadata"];
+        if !usage.is_null() {
+            result["usage"] = json!({ "input_tokens": usage["promptTokenCount"].as_u64().unwrap_or(0) });
+        }
+    }
+    result["text"] = words.into();
+    result
+}
+
+fn finish(reason: &str) -> &str {
+    match reason {
+        "STOP" => "stop",
+        "MAX_TOKENS" => "length",
+        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => "content-filter",
+        other => other,
+    }
+}
+
+/// The texts of a content's parts, but for thoughts.
+fn text(content: &Value) -> String {
+    let parts = content["parts"].as_array().into_iter().flatten();
+    parts
+        .filter(|part| part["thought"] != true)
+        .filter_map(|part| part["text"].as_str())
+        .collect()
+}
