@@ -18,7 +18,6 @@ use weir_tests::{Program, Server};
 const AWAITED: &[&str] = &[
     "bedrock",
     "google",
-    "tavily",
 ];
 
 const KEY: &str = "a-key-for-recordings";
