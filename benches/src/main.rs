@@ -9,6 +9,7 @@ mod component;
 mod contender;
 mod figures;
 mod machine;
+mod neighbours;
 mod process;
 mod readme;
 mod run;
@@ -30,6 +31,8 @@ enum Role {
     Run(run::Options),
     /// What loading a component takes, and what its instances keep; in JSON. `run` starts it.
     Component,
+    /// The calls of one provider beside another that misbehaves; in JSON. `run` starts it.
+    Neighbours(neighbours::Options),
     /// One client under one load; tells of it in JSON. `run` starts these.
     Client(client::Load),
     /// The server; tells of itself in JSON for every line on its standard input. `run` starts it.
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().role {
         Role::Run(options) => run::run(&options),
         Role::Component => component::run(),
+        Role::Neighbours(options) => neighbours::run(&options),
         Role::Client(load) => client::run(&load),
         Role::Server(options) => server::run(&options),
     }

@@ -7,11 +7,18 @@ use anyhow::Context as _;
 
 use crate::component::Components;
 use crate::figures::Figures;
+use crate::neighbours::Neighbours;
 
 const BEGIN: &str = "<!-- figures: made by `just bench` -->\n";
 const END: &str = "<!-- end of figures -->\n";
 
-pub fn replace_figures(file: &Path, machine: &str, all: &[Figures], components: &Components) -> anyhow::Result<()> {
+pub fn replace_figures(
+    file: &Path,
+    machine: &str,
+    all: &[Figures],
+    components: &Components,
+    neighbours: &Neighbours,
+) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let (before, rest) = text.split_once(BEGIN).context("no place for figures")?;
     let (_, after) = rest.split_once(END).context("the place for figures has no end")?;
@@ -20,6 +27,7 @@ pub fn replace_figures(file: &Path, machine: &str, all: &[Figures], components: 
         write!(made, "\n## {}\n\n{}\n", figures.scenario.name, figures.markdown())?;
     }
     write!(made, "\n## Components\n\n{components}\n")?;
+    write!(made, "\n## Beside a component that misbehaves\n\n{neighbours}")?;
     Ok(std::fs::write(file, format!("{before}{BEGIN}{made}\n{END}{after}"))?)
 }
 

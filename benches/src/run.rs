@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use crate::client::{MEASURING, Measured};
 use crate::component::Components;
 use crate::figures::{Figures, Sample};
-use crate::scenario::{Protocol, SCENARIOS, STREAMS, Scenario};
+use crate::neighbours::Neighbours;
+use crate::scenario::{NEIGHBOURS, Protocol, SCENARIOS, STREAMS, Scenario};
 use crate::server::{Seen, Started};
 use crate::{machine, readme};
 
@@ -58,17 +59,45 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let components: Components = Process::start(Command::new(std::env::current_exe()?).arg("component"))?.tells()?;
     println!("\n{components}");
+    let neighbours = NEIGHBOURS
+        .name
+        .contains(&options.only)
+        .then(|| beside_misbehaviour(options));
+    let neighbours = neighbours.transpose()?;
+    if let Some(neighbours) = &neighbours {
+        println!("\n{neighbours}");
+    }
     if let Some(file) = &options.json {
         std::fs::write(file, serde_json::to_vec_pretty(&all)?)?;
     }
-    match &options.readme {
-        Some(file) if options.only.is_empty() => readme::replace_figures(file, &machine, &all, &components),
+    match (&options.readme, neighbours) {
+        (Some(file), Some(neighbours)) if options.only.is_empty() => {
+            readme::replace_figures(file, &machine, &all, &components, &neighbours)
+        }
         _ => Ok(()),
     }
 }
 
+fn beside_misbehaviour(options: &Options) -> anyhow::Result<Neighbours> {
+    let certificate = certificate();
+    let server = Server::start(&NEIGHBOURS, &certificate)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("neighbours")
+        .args(["--base-url", &format!("http://127.0.0.1:{}/v1", server.ports.plain)])
+        .args(["--seconds", &options.seconds.to_string()])
+        .args(["--rounds", &options.rounds.to_string()]);
+    let neighbours = Process::start(&mut command)?.tells();
+    let _ = std::fs::remove_file(certificate);
+    neighbours
+}
+
+fn certificate() -> PathBuf {
+    std::env::temp_dir().join(format!("weir-benches-{}.pem", std::process::id()))
+}
+
 fn measure(scenario: &Scenario, options: &Options) -> anyhow::Result<Figures> {
-    let certificate = std::env::temp_dir().join(format!("weir-benches-{}.pem", std::process::id()));
+    let certificate = certificate();
     let mut server = Server::start(scenario, &certificate)?;
     let clients = scenario
         .clients

@@ -95,6 +95,15 @@ const HTTP2: Scenario = Scenario {
     ..HTTP1
 };
 
+/// The server that a provider calls beside another that misbehaves.
+pub const NEIGHBOURS: Scenario = Scenario {
+    name: "neighbours",
+    // An answer takes its time, so that what is measured is not who gets the processor first.
+    delay: 5,
+    clients: &[],
+    ..SANDBOX
+};
+
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "HTTP/1.1, 1 in flight",

@@ -1,7 +1,10 @@
-//! The processor time of a call.
+//! The processor time of a call: how much it may take, and whom it keeps waiting.
 //!
 //! A guest computes only while its future is polled, and the epoch makes it yield every few milliseconds. So the
 //! time spent inside polls is the guest's, to the slice, however long the call waits in between.
+//!
+//! A call that has computed for long is polled off the runtime's workers: the operating system then shares the cores
+//! between it and them, and the sockets and timers of everybody else wait for no slice of its.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,31 +12,37 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Handle, RuntimeFlavor, worker_index};
+use tokio::task::block_in_place;
+
+use crate::component::engine::SLICE;
 
 /// The future was still not done when its processor time was used up. It has been dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CpuTimeExceeded;
 
-/// How much of a call is timed by the wall's clock, which goes on while others have the processor. Most calls need no
-/// more; reading the thread's own clock is a system call, twice a poll.
-const ROUGHLY: Duration = Duration::from_millis(10);
+/// Polls that take as much together are the beginning, where most calls end. It is timed by the wall's clock, which goes
+/// on while others have the processor: reading the thread's own is a system call, twice a poll.
+const BEGINNING: Duration = SLICE;
 
 /// Runs a future to its end, or until its polls have taken `limit` of processor time.
 pub(crate) async fn metered<F: Future>(limit: Duration, future: F) -> Result<F::Output, CpuTimeExceeded> {
     let mut future = pin!(future);
     let mut spent = Duration::ZERO;
     poll_fn(|context| {
-        let polled = if spent < ROUGHLY {
-            let begun = Instant::now();
+        let polled = if spent < BEGINNING {
+            let begun = now();
             let polled = future.as_mut().poll(context);
             // The rest of a poll that was interrupted for long is nobody's.
-            spent += begun.elapsed().min(ROUGHLY);
+            spent += begun.elapsed().min(BEGINNING);
             polled
         } else {
-            let begun = thread_cpu_time();
-            let polled = future.as_mut().poll(context);
-            spent += thread_cpu_time().saturating_sub(begun);
-            polled
+            off_the_workers(|| {
+                let begun = thread_cpu_time();
+                let polled = future.as_mut().poll(context);
+                spent += thread_cpu_time().saturating_sub(begun);
+                polled
+            })
         };
         match polled {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
@@ -42,6 +51,24 @@ pub(crate) async fn metered<F: Future>(limit: Duration, future: F) -> Result<F::
         }
     })
     .await
+}
+
+/// On this thread, which is a worker no more meanwhile; where it is none, or the runtime has no other, as it is.
+fn off_the_workers<T>(poll: impl FnOnce() -> T) -> T {
+    let multi_thread = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if multi_thread && worker_index().is_some() {
+        block_in_place(poll)
+    } else {
+        poll()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "computing takes time though a test's clock stands still"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn thread_cpu_time() -> Duration {
@@ -53,38 +80,52 @@ fn thread_cpu_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
-    #[tokio::test]
-    async fn a_future_that_computes_and_yields_for_ever_is_ended() {
-        let busy = async {
-            loop {
-                std::hint::black_box((0..10_000).sum::<u64>());
-                tokio::task::yield_now().await;
-            }
-        };
-        let ended: Result<(), _> = metered(Duration::from_millis(5), busy).await;
-        assert_eq!(ended, Err(CpuTimeExceeded));
+    /// Computes until it is ended, and yields now and then as the epoch makes a guest do.
+    async fn busy() {
+        loop {
+            std::hint::black_box((0..10_000).sum::<u64>());
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
-    async fn a_poll_that_began_by_the_walls_clock_goes_on_by_the_threads() {
-        let busy = async {
-            loop {
-                std::hint::black_box((0..10_000).sum::<u64>());
-                tokio::task::yield_now().await;
-            }
-        };
+    async fn a_future_that_computes_and_yields_for_ever_is_ended() {
+        assert_eq!(metered(BEGINNING / 2, busy()).await, Err(CpuTimeExceeded));
+    }
+
+    #[tokio::test]
+    async fn a_long_call_is_timed_by_the_threads_own_clock() {
         let begun = thread_cpu_time();
-        let ended: Result<(), _> = metered(ROUGHLY * 3, busy).await;
-        assert_eq!(ended, Err(CpuTimeExceeded));
-        // All but the rough part is the thread's own time, whatever else the machine does.
-        assert!(thread_cpu_time().saturating_sub(begun) >= ROUGHLY * 2);
+        assert_eq!(metered(BEGINNING * 4, busy()).await, Err(CpuTimeExceeded));
+        // All but the beginning, whatever else the machine does.
+        assert!(thread_cpu_time().saturating_sub(begun) >= BEGINNING * 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn waiting_costs_nothing() {
         let waited = metered(Duration::from_secs(2), tokio::time::sleep(Duration::from_secs(3600))).await;
         assert_eq!(waited, Ok(()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_call_that_computes_for_long_keeps_no_worker() {
+        let (work, done) = mpsc::channel();
+        let call = tokio::spawn(metered(Duration::from_secs(60), async move {
+            for _ in 0..4 {
+                let begun = now();
+                while begun.elapsed() < BEGINNING / 2 {
+                    std::hint::spin_loop();
+                }
+                tokio::task::yield_now().await;
+            }
+            tokio::spawn(async move { work.send(()) });
+            // Blocks this thread until the runtime, which has but one worker, has run the other task.
+            done.recv_timeout(Duration::from_secs(30))
+        }));
+        assert_eq!(call.await.unwrap(), Ok(Ok(())));
     }
 }
