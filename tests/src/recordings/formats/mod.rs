@@ -1,6 +1,7 @@
 //! What a provider's recordings mean. A provider without a module of its own speaks OpenAI's API.
 
 mod azure;
+mod bedrock;
 mod cohere;
 mod conversation;
 mod google;
@@ -22,7 +23,8 @@ use openai::Dialect;
 pub fn case(recording: &Recording) -> Result<Case, String> {
     match recording.provider.as_str() {
         "azure" => azure::case(recording),
-        "bedrock" | "qdrant" | "qdrant-server" => Err("no format of it is known here".to_owned()),
+        "bedrock" => bedrock::case(recording),
+        "qdrant" | "qdrant-server" => Err("no format of it is known here".to_owned()),
         "cohere" => cohere::case(recording),
         "google" => google::case(recording),
         "huggingface" => huggingface::case(recording),
