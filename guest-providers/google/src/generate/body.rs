@@ -130,7 +130,10 @@ fn content<'a>(turn: &Turn<'a>, conversation: &'a [Message]) -> Result<Content<'
             continue;
         }
         for part in &message.content {
-            parts.push(Part::of(part)?);
+            // The API refuses empty texts.
+            if !matches!(part, Given::Text(text) if text.is_empty()) {
+                parts.push(Part::of(part)?);
+            }
         }
         let unsigned = !message
             .tool_calls
@@ -272,7 +275,7 @@ mod tests {
                     Given::ImageUrl("https://x/y.png".into()),
                 ],
             ),
-            message(Role::Assistant, vec![Given::Text("that".into())]),
+            message(Role::Assistant, vec![Given::Text("that".into()), Given::Text("".into())]),
         ]);
         request.max_tokens = Some(16);
         request.temperature = Some(0.5);
