@@ -14,10 +14,7 @@ use weir_tests::recordings::{self, Auth, Case, Expected, Player, Recording, Sent
 use weir_tests::{Program, Server};
 
 /// Providers whose adapters are still to come. One that has come does not belong here.
-#[rustfmt::skip]
-const AWAITED: &[&str] = &[
-    "tavily",
-];
+const AWAITED: &[&str] = &[];
 
 const KEY: &str = "a-key-for-recordings";
 

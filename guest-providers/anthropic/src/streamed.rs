@@ -189,7 +189,7 @@ mod tests {
     fn text_finish_and_usage_come_in_this_order() {
         let stop = r#"{"type": "content_block_stop", "index": 0}"#;
         let (events, result) = read(&[START, BLOCK, PING, TEXT, stop, STOP, r#"{"type": "message_stop"}"#]);
-        assert_eq!(events, ["hi", "Finish::Stop", "3+15"]);
+        assert_eq!(events, ["hi", "Stop", "3+15"]);
         assert!(result.is_ok());
     }
 
@@ -222,15 +222,7 @@ mod tests {
         ]);
         assert_eq!(
             events,
-            [
-                "0:add(",
-                "0:({\"a\"",
-                "0:(: 1}",
-                "1:now(",
-                "1:({}",
-                "Finish::Stop",
-                "3+15"
-            ]
+            ["0:add(", "0:({\"a\"", "0:(: 1}", "1:now(", "1:({}", "Stop", "3+15"]
         );
     }
 
@@ -239,7 +231,7 @@ mod tests {
         let thought =
             r#"{"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "h"}}"#;
         let (events, result) = read(&[START, thought, r#"{"type": "new", "delta": {"what": []}}"#, STOP]);
-        assert_eq!(events, ["Finish::Stop", "3+15"]);
+        assert_eq!(events, ["Stop", "3+15"]);
         assert!(result.is_ok());
     }
 

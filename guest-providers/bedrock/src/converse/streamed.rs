@@ -164,7 +164,7 @@ mod tests {
     fn text_finish_and_usage_come_in_this_order() {
         let stop = ("contentBlockStop", r#"{"contentBlockIndex": 0}"#);
         let (events, result) = read(&[START, TEXT, ("new", "not JSON"), TEXT, stop, STOP, USAGE]);
-        assert_eq!(events, ["hi", "hi", "Finish::Stop", "3+2"]);
+        assert_eq!(events, ["hi", "hi", "Stop", "3+2"]);
         assert!(result.is_ok());
     }
 
@@ -189,10 +189,7 @@ mod tests {
             ("contentBlockStop", r#"{"contentBlockIndex": 2}"#),
             STOP,
         ]);
-        assert_eq!(
-            events,
-            ["hi", "0:add(", "0:({\"a\": 1}", "1:now(", "1:({}", "Finish::Stop"]
-        );
+        assert_eq!(events, ["hi", "0:add(", "0:({\"a\": 1}", "1:now(", "1:({}", "Stop"]);
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn text_finish_and_the_last_usage_come_in_this_order() {
         let (events, result) = read(&[TEXT, TEXT, STOP]);
-        assert_eq!(events, ["hi", "hi", "Finish::Stop", "3+2"]);
+        assert_eq!(events, ["hi", "hi", "Stop", "3+2"]);
         assert!(result.is_ok());
     }
 
@@ -135,7 +135,7 @@ mod tests {
             [
                 "0:Some(\"f\")({\"a\": 1}",
                 "1:Some(\"f\")({\"a\": 1}",
-                "Finish::ToolCalls",
+                "ToolCalls",
                 "3+2"
             ]
         );
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_refused_question_ends_by_the_filter() {
         let (events, result) = read(&[r#"{"promptFeedback": {"blockReason": "OTHER"}}"#]);
-        assert_eq!(events, ["Finish::ContentFilter"]);
+        assert_eq!(events, ["ContentFilter"]);
         assert!(result.is_ok());
     }
 }

@@ -13,7 +13,7 @@ pub use weir_guest::chat::{
     Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta,
 };
 
-pub use self::stream::{Streamed, given_up, stream};
+pub use self::stream::{Decoder, Streamed, given_up, stream, stream_as};
 pub use self::whole::read;
 
 /// How the answer comes.

@@ -3,7 +3,7 @@
 //! Time-outs of conversations: servers that are documented to be used through OpenAI's client wait as long as that does,
 //! 600 s (`DEFAULT_TIMEOUT` in its `_constants.py`); deepseek itself ends what has not begun after ten minutes
 //! (<https://api-docs.deepseek.com/quick_start/rate_limit>). The clients of groq, cerebras and together wait 60 s, which
-//! is the pool's default. Retries are the same for all: `resilience` has their sources.
+//! is the pool's default; Cohere's 300 s, perplexity's 900 s. Retries are the same for all: `resilience` has their sources.
 
 use super::{PLAIN, Preset, Regions};
 use crate::config::settings::Isolation;
@@ -13,6 +13,9 @@ const LOOPBACK: &[&str] = &["127.0.0.0/8", "::1/128"];
 
 /// What OpenAI's own client waits for an answer, in seconds.
 const OPENAI_CLIENT_TIMEOUT: u32 = 600;
+
+/// What Cohere's own client waits, in seconds.
+const COHERE_CLIENT_TIMEOUT: u32 = 300;
 
 /// A server that speaks OpenAI's API.
 const COMPATIBLE: Preset = Preset {
@@ -36,6 +39,7 @@ pub const PRESETS: &[Preset] = &[
         component: "cohere",
         base_url_variables: &["CO_API_URL"],
         key_variables: &["COHERE_API_KEY", "CO_API_KEY"],
+        chat_timeout: Some(COHERE_CLIENT_TIMEOUT),
         ..PLAIN
     },
     Preset {
@@ -171,6 +175,8 @@ pub const PRESETS: &[Preset] = &[
         name: "perplexity",
         component: "perplexity",
         key_variables: &["PERPLEXITY_API_KEY"],
+        // Its own client's; research takes long.
+        chat_timeout: Some(900),
         ..COMPATIBLE
     },
     // https://inference-docs.cerebras.ai/resources/openai
@@ -218,6 +224,43 @@ pub const PRESETS: &[Preset] = &[
         base_url: Some("http://localhost:6333"),
         base_url_variables: &["QDRANT_URL"],
         key_variables: &["QDRANT_API_KEY", "QDRANT__SERVICE__API_KEY"],
+        allow_private: LOOPBACK,
+        ..PLAIN
+    },
+    // https://docs.tavily.com/sdk/python/quick-start
+    Preset {
+        name: "tavily",
+        component: "tavily",
+        key_variables: &["TAVILY_API_KEY"],
+        ..PLAIN
+    },
+    // https://jina.ai/embeddings
+    Preset {
+        name: "jina",
+        component: "jina",
+        key_variables: &["JINA_API_KEY"],
+        ..PLAIN
+    },
+    // Text Embeddings Inference, which names no variables of its clients'.
+    Preset {
+        name: "tei",
+        component: "tei",
+        base_url: Some("http://localhost:8080"),
+        base_url_variables: &["TEI_URL"],
+        key_variables: &["TEI_API_KEY"],
+        allow_private: LOOPBACK,
+        ..PLAIN
+    },
+    // https://docs.trychroma.com/cloud/getting-started
+    Preset {
+        name: "chroma",
+        component: "chroma",
+        base_url: Some("http://localhost:8000"),
+        base_url_variables: &["CHROMA_URL"],
+        // Keys of Chroma Cloud.
+        base_url_by_key: Some(("ck-", "https://api.trychroma.com")),
+        key_variables: &["CHROMA_API_KEY"],
+        setting_variables: &[("tenant", &["CHROMA_TENANT"]), ("database", &["CHROMA_DATABASE"])],
         allow_private: LOOPBACK,
         ..PLAIN
     },
