@@ -112,12 +112,10 @@ pub(crate) fn body(request: &Request) -> Result<Object<'_>, Error> {
             parameters_json_schema: turns::schema(tool)?,
         });
     }
-    let tools = (!declarations.is_empty()).then(|| {
-        [Tools {
-            function_declarations: declarations,
-        }]
-    });
-    body.set_some("tools", tools)?;
+    let tools = [Tools {
+        function_declarations: declarations,
+    }];
+    body.set_some("tools", (!request.tools.is_empty()).then_some(tools))?;
     body.set_parameters(&request.parameters)?;
     Ok(body)
 }
@@ -275,7 +273,10 @@ mod tests {
                     Given::ImageUrl("https://x/y.png".into()),
                 ],
             ),
-            message(Role::Assistant, vec![Given::Text("that".into()), Given::Text("".into())]),
+            message(
+                Role::Assistant,
+                vec![Given::Text("that".into()), Given::Text("".into())],
+            ),
         ]);
         request.max_tokens = Some(16);
         request.temperature = Some(0.5);
