@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Auth, Case, Expected, Recording};
+use super::super::{Auth, Case, Expected, Recording, refusal};
 use super::{case_of, first, vectors};
 
 /// Signed with a key, not shown as a bearer token.
@@ -119,7 +119,7 @@ fn chat(recording: &Recording, written: &str, model: &str, answer: &Value) -> Ca
         return case;
     }
     let expected = if case.streams {
-        Expected::Result(streamed(&recording.body))
+        streamed(&recording.body)
     } else {
         let content = &answer["output"]["message"]["content"];
         let blocks = content.as_array().into_iter().flatten();
@@ -141,10 +141,22 @@ fn chat(recording: &Recording, written: &str, model: &str, answer: &Value) -> Ca
 }
 
 /// What the messages of a stream say together.
-fn streamed(body: &[u8]) -> Value {
+fn streamed(body: &[u8]) -> Expected {
     let (mut words, mut result) = (String::new(), json!({}));
     let mut calls: Vec<Value> = Vec::new();
-    for event in payloads(body) {
+    for (head, event) in messages(body) {
+        let head = String::from_utf8_lossy(head);
+        if head.contains(":exception-type") {
+            let statuses = [
+                ("validationException", 400),
+                ("throttlingException", 429),
+                ("modelStreamErrorException", 424),
+            ];
+            let known = statuses.iter().find(|(name, _)| head.contains(name));
+            return refusal::inside(
+                &json!({ "code": known.map_or(500, |(_, status)| *status), "message": event["message"] }),
+            );
+        }
         words += event["delta"]["text"].as_str().unwrap_or_default();
         let begun = &event["start"]["toolUse"];
         if !begun.is_null() {
@@ -162,12 +174,12 @@ fn streamed(body: &[u8]) -> Value {
     }
     result["text"] = words.into();
     result["tool_calls"] = calls.into();
-    result
+    Expected::Result(result)
 }
 
-/// The payloads of the event stream's messages, whose headers are passed over.
-fn payloads(mut bytes: &[u8]) -> Vec<Value> {
-    let mut payloads = Vec::new();
+/// The event stream's messages: the bytes of their headers, and their payloads.
+fn messages(mut bytes: &[u8]) -> Vec<(&[u8], Value)> {
+    let mut messages = Vec::new();
     while let Some((lengths, _)) = bytes.split_first_chunk::<8>() {
         let length = |at: usize| {
             lengths
@@ -180,11 +192,12 @@ fn payloads(mut bytes: &[u8]) -> Vec<Value> {
             break;
         };
         // 12 bytes of lengths and their checksum before, 4 of a checksum behind.
-        let payload = message.get(12 + length(4)..message.len().saturating_sub(4));
-        payloads.push(serde_json::from_slice(payload.unwrap_or_default()).unwrap_or(Value::Null));
+        let inner = message.get(12..message.len().saturating_sub(4)).unwrap_or_default();
+        let (head, payload) = inner.split_at(length(4).min(inner.len()));
+        messages.push((head, serde_json::from_slice(payload).unwrap_or(Value::Null)));
         bytes = rest;
     }
-    payloads
+    messages
 }
 
 fn text(content: &Value) -> String {
