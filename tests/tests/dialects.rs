@@ -45,7 +45,7 @@ fn events(data: &[Value]) -> Arc<Recording> {
     )
 }
 
-/// A message of AWS's event stream. The checksums are `crc32` of Python's `zlib`, written there as here.
+/// A message of AWS's event stream.
 fn message(kind: &str, name: &str, payload: &Value) -> Vec<u8> {
     let mut headers = Vec::new();
     for (name, value) in [(":message-type", kind), (&*format!(":{kind}-type"), name)] {
@@ -65,7 +65,7 @@ fn message(kind: &str, name: &str, payload: &Value) -> Vec<u8> {
     message
 }
 
-/// CRC-32, bit by bit.
+/// CRC-32, bit by bit, so that it is not the adapter's own that is asked.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
