@@ -45,8 +45,15 @@ fn every_bundled_adapter_is_admitted_and_imports_no_more_than_it_may() {
     let program = Program::new().unwrap();
     for (name, capabilities, pooled) in [
         ("voyage", vec!["embedding", "reranking"], true),
-        ("cohere", vec!["embedding", "reranking"], true),
+        ("cohere", vec!["embedding", "reranking", "chat"], true),
         ("openai", vec!["embedding", "reranking", "chat", "models"], true),
+        ("mistral", vec!["embedding", "chat", "models"], true),
+        ("azure", vec!["embedding", "chat", "models"], true),
+        ("huggingface", vec!["embedding", "chat", "models"], true),
+        ("perplexity", vec!["embedding", "web-search", "chat"], true),
+        ("google", vec!["embedding", "chat", "models"], true),
+        ("anthropic", vec!["chat", "models"], true),
+        ("bedrock", vec!["embedding", "reranking", "chat"], true),
         ("qdrant", vec!["vector-store"], true),
         ("tavily", vec!["web-search"], true),
         (
@@ -77,7 +84,22 @@ fn an_adapter_is_small() {
     /// Bytes; the embedding table of `local` is data, not code.
     const LIMIT: u64 = 300 * 1024;
     for name in [
-        "voyage", "cohere", "openai", "qdrant", "memory", "tavily", "tei", "jina", "chroma",
+        "voyage",
+        "cohere",
+        "openai",
+        "mistral",
+        "azure",
+        "huggingface",
+        "perplexity",
+        "google",
+        "anthropic",
+        "bedrock",
+        "qdrant",
+        "tavily",
+        "tei",
+        "jina",
+        "chroma",
+        "memory",
     ] {
         let size = std::fs::metadata(adapter(name)).unwrap().len();
         assert!(size <= LIMIT, "{name} has {size} bytes");

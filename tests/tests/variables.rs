@@ -37,6 +37,7 @@ const ROWS: &[Row] = &[
     row("voyage", "VOYAGE_API_KEY", "rerank", "https://api.voyageai.com/v1/rerank"),
     row("cohere", "COHERE_API_KEY", "embed", "https://api.cohere.com/v2/embed"),
     row("cohere", "CO_API_KEY", "rerank", "https://api.cohere.com/v2/rerank"),
+    row("cohere", "COHERE_API_KEY", "chat", "https://api.cohere.com/v2/chat"),
     row("openai", "OPENAI_API_KEY", "embed", "https://api.openai.com/v1/embeddings"),
     row("openai", "OPENAI_API_KEY", "chat", "https://api.openai.com/v1/chat/completions"),
     row("openai", "OPENAI_API_KEY", "models", "https://api.openai.com/v1/models"),

@@ -5,7 +5,7 @@ use weir_guest::types::{EmbeddingRequest, Error, InputKind, Usage};
 use weir_guest::vectors::{self, Vector};
 use weir_guest::{Request, failure, json};
 
-use crate::{API_KEY, embedding};
+use crate::embedding;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -32,12 +32,11 @@ struct Embeddings {
 }
 
 #[derive(Default, Deserialize)]
-pub(crate) struct Meta {
+struct Meta {
     #[serde(default)]
     billed_units: BilledUnits,
 }
 
-/// Reranking is billed by searches, and tells no tokens.
 #[derive(Default, Deserialize)]
 struct BilledUnits {
     /// A float in Cohere's own description.
@@ -57,7 +56,6 @@ impl From<Meta> for Usage {
 pub(crate) fn request(base_url: &str, model: &str, request: &EmbeddingRequest) -> Request {
     Request::post(format!("{base_url}/v2/embed"))
         .operation("embed")
-        .bearer(API_KEY)
         .replay_safe()
         .json(&Body {
             model,

@@ -1,20 +1,24 @@
-//! The adapter for Cohere (<https://docs.cohere.com/reference/about>), version 2 of its API: embeddings and reranking.
+//! The adapter for Cohere (<https://docs.cohere.com/reference/about>), version 2 of its API: embeddings, reranking, chat
+//! whole and streamed.
 
+mod conversation;
 mod embed;
-mod rerank;
 
+use openai_api::{chat as chats, rerank};
 use weir_guest::types::{EmbeddingRequest, Error};
-use weir_guest::{Limits, Manifest, Setting, failure};
+use weir_guest::{Limits, Manifest, Request, Setting, failure};
 
 struct Cohere;
 
-weir_guest::provider!(
+openai_api::provider!(
     Cohere,
+    [reranking, chat],
     "
     package weir:cohere;
     world adapter {
         include weir:provider/embedding-provider@0.1.0;
         include weir:provider/reranking-provider@0.1.0;
+        include weir:provider/chat-provider@0.1.0;
     }
 "
 );
@@ -22,6 +26,7 @@ weir_guest::provider!(
 const API_KEY: &str = "api_key";
 const EMBEDDING_MODEL: &str = "embed-v4.0";
 const RERANKING_MODEL: &str = "rerank-v3.5";
+const DEFAULT_CHAT_MODEL: &str = "command-a-03-2025";
 
 const BASE_URL: Setting =
     Setting::new("base_url", "Where the API is served, without its version.").default("https://api.cohere.com");
@@ -29,20 +34,25 @@ const MODEL: Setting = Setting::new("model", "The embedding model when a call na
 const RERANK_MODEL: Setting =
     Setting::new("rerank_model", "The reranking model when a call names none.").default(RERANKING_MODEL);
 
+const CHAT_MODEL: Setting =
+    Setting::new("chat_model", "The chat model when a call names none.").default(DEFAULT_CHAT_MODEL);
+
 impl metadata::Guest for Cohere {
     fn describe() -> Manifest {
         Manifest::new(
             "cohere",
             env!("CARGO_PKG_VERSION"),
-            "Embeddings and reranking by Cohere.",
+            "Embeddings, reranking and chat by Cohere.",
         )
         .origin_of(BASE_URL)
         .secret(API_KEY, "A Cohere key, usually in COHERE_API_KEY or CO_API_KEY.")
         .setting(BASE_URL)
         .setting(MODEL)
         .setting(RERANK_MODEL)
+        .setting(CHAT_MODEL)
         .default_model("embed", EMBEDDING_MODEL)
         .default_model("rerank", RERANKING_MODEL)
+        .default_model("chat", DEFAULT_CHAT_MODEL)
         // https://docs.cohere.com/reference/embed
         .limits(
             "embed",
@@ -65,8 +75,7 @@ impl metadata::Guest for Cohere {
 impl embedding::Guest for Cohere {
     async fn embed(request: EmbeddingRequest) -> Result<embedding::Response, Error> {
         let model = MODEL.or(request.model.clone())?;
-        let answer = embed::request(&BASE_URL.url()?, &model, &request)
-            .classify(classify)
+        let answer = authorized(embed::request(&BASE_URL.url()?, &model, &request))
             .send()
             .await?;
         embed::read(answer.body(), model, &request)
@@ -74,14 +83,37 @@ impl embedding::Guest for Cohere {
 }
 
 impl reranking::Guest for Cohere {
-    async fn rerank(request: reranking::Request) -> Result<reranking::Response, Error> {
+    async fn rerank(request: rerank::Request) -> Result<rerank::Response, Error> {
         let model = RERANK_MODEL.or(request.model.clone())?;
-        let answer = rerank::request(&BASE_URL.url()?, &model, &request)
-            .classify(classify)
-            .send()
-            .await?;
+        let url = format!("{}/v2/rerank", BASE_URL.url()?);
+        let answer = authorized(rerank::request(url, &model, &request)).send().await?;
+        // It is billed by searches, and tells no tokens.
         rerank::read(answer.body(), model, &request)
     }
+}
+
+impl chat::Guest for Cohere {
+    async fn chat(request: chats::Request) -> Result<chats::Response, Error> {
+        let (request, model) = chat_request(request, chats::Form::Whole)?;
+        conversation::read(authorized(request).send().await?.body(), model)
+    }
+
+    async fn chat_streaming(request: chats::Request) -> Result<chat::StreamingResponse, Error> {
+        let (request, model) = chat_request(request, chats::Form::Streamed)?;
+        chats::stream_as::<conversation::Deltas>(authorized(request), model)
+            .await
+            .map(streaming_response)
+    }
+}
+
+fn chat_request(request: chats::Request, form: chats::Form) -> Result<(Request, String), Error> {
+    let model = CHAT_MODEL.or(request.model.clone())?;
+    let request = conversation::request(&BASE_URL.url()?, &model, &request, form)?;
+    Ok((request, model))
+}
+
+fn authorized(request: Request) -> Request {
+    request.bearer(API_KEY).classify(classify)
 }
 
 /// 498 is a text with a token Cohere does not take, no matter of keys (<https://docs.cohere.com/reference/errors>).

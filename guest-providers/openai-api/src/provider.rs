@@ -46,7 +46,9 @@ macro_rules! provider {
             "weir:provider/chat@0.1.0/event": ::openai_api::chat::Event,
         });
 
-        fn streaming_response(answer: ::openai_api::chat::Streamed) -> chat::StreamingResponse {
+        fn streaming_response(
+            answer: ::openai_api::chat::Streamed<impl ::openai_api::chat::Decoder>,
+        ) -> chat::StreamingResponse {
             let (writer, events) = bindings::wit_stream::new();
             let (done, done_out) = bindings::wit_future::new(::openai_api::chat::given_up);
             chat::StreamingResponse {

@@ -3,17 +3,17 @@
 mod body;
 mod completion;
 mod message;
-mod records;
 mod stream;
 mod streamed;
 mod whole;
 
 use weir_guest::types::Error;
 
-pub use self::records::{
+pub use weir_guest::chat::{
     Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta,
 };
-pub use self::stream::{Streamed, given_up, stream};
+
+pub use self::stream::{Decoder, Streamed, given_up, stream, stream_as};
 pub use self::whole::read;
 
 /// How the answer comes.

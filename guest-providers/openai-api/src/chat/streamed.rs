@@ -5,14 +5,14 @@ use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, sse};
 
 use super::completion::{Call, Choice, Completion, Content, finish};
-use super::{Event, ToolCallDelta};
+use super::{Decoder, Event, ToolCallDelta};
 
 /// The last event's data. Some servers leave it out and end the body instead.
 const DONE: &str = "[DONE]";
 
 /// The answer so far.
 #[derive(Default)]
-pub(super) struct Decoder {
+pub(super) struct Chunks {
     begun: bool,
     model: Option<String>,
     /// The last usage told: some servers tell one with every chunk, each replacing the one before.
@@ -21,17 +21,17 @@ pub(super) struct Decoder {
     done: bool,
 }
 
-impl Decoder {
-    /// Whether a chunk has come.
-    pub(super) fn has_begun(&self) -> bool {
+impl Decoder for Chunks {
+    fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// The model that answers, where the server tells it.
-    pub(super) fn model(&self) -> Option<String> {
+    fn model(&self) -> Option<String> {
         self.model.clone()
     }
+}
 
+impl Chunks {
     fn choice(&mut self, choice: Choice, items: &mut Vec<Event>) {
         let delta = choice.delta.or(choice.message).unwrap_or_default();
         let text = delta
@@ -49,7 +49,7 @@ impl Decoder {
     }
 }
 
-impl Decode for Decoder {
+impl Decode for Chunks {
     type Item = Event;
 
     fn event(&mut self, event: &sse::Event, items: &mut Vec<Event>) -> Result<(), Error> {
@@ -105,7 +105,7 @@ mod tests {
 
     /// What a stream's data lines give: the events in short, and how it ended.
     fn read(lines: &[&str]) -> (Vec<String>, Result<(), Error>) {
-        let mut decoder = Decoder::default();
+        let mut decoder = Chunks::default();
         let mut items = Vec::new();
         let mut result = Ok(());
         for line in lines {
@@ -206,7 +206,7 @@ mod tests {
             name: "error".to_owned(),
             data: "gone".to_owned(),
         };
-        let result = Decoder::default().event(&event, &mut Vec::new());
+        let result = Chunks::default().event(&event, &mut Vec::new());
         assert!(matches!(result, Err(Error::Upstream(failure)) if failure.message == "gone"));
     }
 

@@ -48,9 +48,6 @@ pub(super) fn case(recording: &Recording) -> Result<Case, String> {
         let result = json!({ "model": model, "vectors": written, "usage": usage });
         return Ok(case_of(recording, "embed", "/v2/embed", input, result));
     }
-    if recording.path.is_some() {
-        return Err("Cohere's own chat is not spoken yet".to_owned());
-    }
     Ok(chat(recording, &answer))
 }
 
