@@ -15,10 +15,7 @@ use weir_tests::{Program, Server};
 
 /// Providers whose adapters are still to come. One that has come does not belong here.
 #[rustfmt::skip]
-const AWAITED: &[&str] = &[
-    "bedrock",
-    "google",
-];
+const AWAITED: &[&str] = &[];
 
 const KEY: &str = "a-key-for-recordings";
 
