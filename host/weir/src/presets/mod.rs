@@ -135,11 +135,11 @@ impl Preset {
         let by_key = self
             .base_url_by_key
             .filter(|(start, _)| key.is_some_and(|(_, key)| key.starts_with(start)));
-        if let Some((_, url)) = by_key {
-            settings.set(&["config", "base_url"], text(url));
-        } else if let Some((variable, url)) = environment.first(self.base_url_variables) {
+        if let Some((variable, url)) = environment.first(self.base_url_variables) {
             let origin = Origin::Environment(variable.to_owned());
             settings.set_from(&["config", "base_url"], text(&self.address(url)), origin);
+        } else if let Some((_, url)) = by_key {
+            settings.set(&["config", "base_url"], text(url));
         } else if let Some(url) = self.base_url {
             settings.set(&["config", "base_url"], text(url));
         }
@@ -277,6 +277,21 @@ mod tests {
             at(&settings, &["config", "base_url"]),
             Some("https://ai.mongodb.com/v1")
         );
+    }
+
+    #[test]
+    fn an_address_that_is_given_holds_over_that_of_a_key() {
+        let base_url = |variables: &[(&str, &str)]| {
+            let settings = find("chroma")
+                .unwrap()
+                .settings(&Environment::from_iter(variables.iter().copied()), true);
+            at(&settings, &["config", "base_url"]).map(str::to_owned)
+        };
+        let key = ("CHROMA_API_KEY", "ck-1");
+        assert_eq!(base_url(&[key]).as_deref(), Some("https://api.trychroma.com"));
+        let given = ("CHROMA_URL", "https://chroma.example.com");
+        assert_eq!(base_url(&[key, given]).as_deref(), Some(given.1));
+        assert_eq!(base_url(&[]).as_deref(), Some("http://localhost:8000"));
     }
 
     #[test]
