@@ -38,6 +38,21 @@ fn an_atlas_key_goes_to_its_own_address() {
 }
 
 #[test]
+fn an_address_that_is_given_holds_over_that_of_a_key() {
+    let base_url = |variables: &[(&str, &str)]| {
+        let settings = find("chroma")
+            .unwrap()
+            .settings(&Environment::from_iter(variables.iter().copied()), true);
+        at(&settings, &["config", "base_url"]).map(str::to_owned)
+    };
+    let key = ("CHROMA_API_KEY", "ck-1");
+    assert_eq!(base_url(&[key]).as_deref(), Some("https://api.trychroma.com"));
+    let given = ("CHROMA_URL", "https://chroma.example.com");
+    assert_eq!(base_url(&[key, given]).as_deref(), Some(given.1));
+    assert_eq!(base_url(&[]).as_deref(), Some("http://localhost:8000"));
+}
+
+#[test]
 fn a_servers_address_and_model_come_from_its_own_variables() {
     let heroku = find("heroku").unwrap();
     for url in ["https://eu.inference.heroku.com", "https://eu.inference.heroku.com/v1/"] {
