@@ -95,6 +95,7 @@ type Stack = BoxCloneSyncService<Call, Response<ResponseBody>, SendError>;
 pub(crate) struct Load {
     stack: Stack,
     pool: Arc<str>,
+    config: LoadConfig,
     budget: Option<Arc<Budget>>,
     breakers: Option<Arc<Breakers>>,
     throttles: Option<Arc<Throttles>>,
@@ -106,7 +107,9 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// The layers that `config` asks for, over `inner`; `None` if it asks for none. What was counted before goes on.
+    /// The layers that `config` asks for, over `inner`; `None` if it asks for none. What was counted before goes on, and
+    /// so does what was found out about origins by a part that is asked for as it was. Callers in line for a place under
+    /// the limit of concurrency stay in it, and the limit is the new one for them too.
     pub fn over<S>(inner: S, pool: Arc<str>, config: &PoolConfig, before: Option<&Self>) -> Option<Arc<Self>>
     where
         S: Service<Call, Response = Response<ResponseBody>, Error = SendError> + Clone + Send + Sync + 'static,
@@ -135,9 +138,18 @@ impl Load {
             (None, None) => None,
         };
         let budget = budget.map(|config| Arc::new(Budget::new(&config)));
-        let breakers = breaker.map(Breakers::new);
-        let throttles = rate.map(Throttles::new);
-        let limiter = most.map(|most| Limiter::new(most, adaptive, config.max_waiters));
+        let as_before = |same: fn(&LoadConfig, &LoadConfig) -> bool| before.filter(|b| same(&b.config, &config.load));
+        let breakers = as_before(|one, other| one.breaker == other.breaker)
+            .map_or_else(|| breaker.map(Breakers::new), |before| before.breakers.clone());
+        let throttles = as_before(|one, other| one.rate == other.rate)
+            .map_or_else(|| rate.map(Throttles::new), |before| before.throttles.clone());
+        let limiter = most.map(|most| match before.and_then(|before| before.limiter.clone()) {
+            Some(limiter) => {
+                limiter.resize(most, adaptive, config.max_waiters);
+                limiter
+            }
+            None => Limiter::new(most, adaptive, config.max_waiters),
+        });
 
         let service = option_layer(limiter.clone().map(|limiter| ConcurrencyLayer { limiter })).layer(inner);
         let rate = throttles.clone().map(|throttles| RateLayer {
@@ -163,6 +175,7 @@ impl Load {
         Some(Arc::new(Self {
             stack: BoxCloneSyncService::new(service),
             pool,
+            config: config.load.clone(),
             budget,
             breakers,
             throttles,
