@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod configuration;
+pub mod live;
 mod program;
 mod running;
 mod sentinel;

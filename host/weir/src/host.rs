@@ -1,28 +1,41 @@
 //! The configured providers over one runtime. Each is loaded when it is first asked for.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `load` | a component, with what the configuration grants it |
+//! | `inputs` | what is read for that outside the configuration |
+//! | `slot` | one provider's place |
+//! | `reload` | components that are replaced while they serve |
+//! | `succession` | the host of another configuration that takes this one's place |
+//! | `watch` | when files were changed |
+//! | `advice`, `error` | what to do where something is missing or wrong |
 
 mod advice;
 mod error;
+mod inputs;
 mod load;
 mod reload;
 mod slot;
+mod succession;
 mod watch;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use weir_pool::{PoolManager, TlsError};
 use weir_runtime::{Provider, Runtime, RuntimeOptions, WasiGrant, WasiMode};
 
 use crate::bundled;
 use crate::config::settings::Wasi;
-use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, SecretError};
+use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig};
 
 pub use error::HostError;
 pub use reload::Look;
 pub use slot::Reloads;
+pub use succession::NextHost;
 pub use watch::Watch;
 
 use slot::Slot;
@@ -33,11 +46,14 @@ const API_KEY: &str = "api_key";
 /// How long an idle pool's connections are given to end when the host is closed.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The configured providers.
+/// The providers of one configuration.
 pub struct Host {
     config: EffectiveConfig,
     runtime: Runtime,
-    providers: BTreeMap<String, Slot>,
+    /// Shared with the hosts before and after this one, where its settings are the same in both.
+    providers: BTreeMap<String, Arc<Slot>>,
+    /// The one of the configuration in force, once there was another.
+    newest: Arc<Mutex<Weak<Host>>>,
 }
 
 impl Host {
@@ -53,12 +69,13 @@ impl Host {
             .config
             .providers
             .keys()
-            .map(|name| (name.clone(), Slot::default()))
+            .map(|name| (name.clone(), Arc::default()))
             .collect();
         Ok(Host {
             config,
             runtime,
             providers,
+            newest: Arc::default(),
         })
     }
 
@@ -87,7 +104,8 @@ impl Host {
         &self.config.config.data_dir
     }
 
-    /// The provider of this name. Loads it the first time; a failure is tried again the next time.
+    /// The provider of this name. Loads it the first time; a failure is tried again the next time. What another
+    /// configuration has done away with meanwhile serves on where it was loaded, and is not loaded any more.
     ///
     /// # Errors
     /// One that names the provider, and what is missing or wrong.
@@ -95,8 +113,18 @@ impl Host {
         let (Some(slot), Some(config)) = (self.providers.get(name), self.config.config.providers.get(name)) else {
             return Err(advice::unknown(name, &self.config));
         };
-        slot.serving_or(async || self.load(name, config, self.component(name).await?, None).await)
-            .await
+        if let Some(provider) = slot.serving() {
+            return Ok(provider);
+        }
+        let alone = slot.alone().await;
+        if let Some(provider) = slot.serving() {
+            return Ok(provider);
+        }
+        if let Some(newest) = self.successor() {
+            drop(alone);
+            return Box::pin(newest.provider(name)).await;
+        }
+        slot.loaded(self.load(name, config).await)
     }
 
     /// Loads every provider, side by side, and tells how each fared.
@@ -109,7 +137,7 @@ impl Host {
 
     /// The providers that are loaded.
     pub fn loaded(&self) -> Vec<Provider> {
-        self.providers.values().filter_map(Slot::serving).collect()
+        self.providers.values().filter_map(|slot| slot.serving()).collect()
     }
 
     /// Why providers do not load, or do not serve the newest component of their file, by name.
@@ -129,17 +157,10 @@ impl Host {
             .collect()
     }
 
-    /// The keys that callers of the server may show.
-    ///
-    /// # Errors
-    /// Where one is not where the configuration says.
-    pub fn api_keys(&self) -> Result<Vec<SecretString>, SecretError> {
-        self.config()
-            .server
-            .api_keys
-            .iter()
-            .map(|source| source.read(&self.config.environment))
-            .collect()
+    /// The host that has taken this one's place, if there is one.
+    fn successor(&self) -> Option<Arc<Host>> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).upgrade()?;
+        (!std::ptr::eq(self, &raw const *newest)).then_some(newest)
     }
 
     /// A configured provider's component.

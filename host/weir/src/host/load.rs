@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, SecretGrant, WasiGrant, metadata};
+use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, SecretGrant, Successor, WasiGrant, metadata};
 
+use super::inputs::Inputs;
 use super::{API_KEY, Host, HostError, advice, wasi_grant};
 use crate::config::settings::Isolation;
 use crate::config::{ComponentSource, ProviderConfig, ProviderSecret};
@@ -14,14 +15,36 @@ use crate::config::{ComponentSource, ProviderConfig, ProviderSecret};
 const AUTH: &str = "auth";
 
 impl Host {
-    /// Loads a component, in the place of `old` where there is one.
-    pub(super) async fn load(
+    /// Loads a provider.
+    pub(super) async fn load(&self, name: &str, config: &ProviderConfig) -> Result<(Provider, Inputs), HostError> {
+        // Read first: what changes while it is loaded is then a change.
+        let inputs = Inputs::read(name, config, &self.config.environment)?;
+        let component = self.component(name).await?;
+        let spec = self.spec(name, config, component).await?;
+        let loaded = self.runtime.load(spec).await;
+        Ok((loaded.map_err(|error| advised(error, config))?, inputs))
+    }
+
+    /// Makes a component ready for the place of `old`.
+    pub(super) async fn load_after(
         &self,
         name: &str,
         config: &ProviderConfig,
         component: Cow<'static, [u8]>,
-        old: Option<&Provider>,
-    ) -> Result<Provider, HostError> {
+        old: &Provider,
+    ) -> Result<Successor, HostError> {
+        let spec = self.spec(name, config, component).await?;
+        let successor = self.runtime.successor(spec, old).await;
+        successor.map_err(|error| advised(error, config))
+    }
+
+    /// A component, and all that the configuration grants it.
+    async fn spec(
+        &self,
+        name: &str,
+        config: &ProviderConfig,
+        component: Cow<'static, [u8]>,
+    ) -> Result<ProviderSpec, HostError> {
         let wasi = wasi_grant(config);
         let secrets = self.secrets(name, config)?;
         let mut settings: BTreeMap<String, String> = config
@@ -37,7 +60,7 @@ impl Host {
         {
             settings.insert(AUTH.to_owned(), "none".to_owned());
         }
-        let spec = ProviderSpec {
+        Ok(ProviderSpec {
             name: name.to_owned(),
             component,
             wasi,
@@ -59,21 +82,6 @@ impl Host {
             },
             limits: (&config.limits).into(),
             storage: self.storage(name, config).await?,
-        };
-        let loaded = match old {
-            None => self.runtime.load(spec).await,
-            Some(old) => self.runtime.replace(spec, old).await,
-        };
-        loaded.map_err(|error| match error {
-            LoadError::MissingSecret { provider, secret, .. } => {
-                let advice = advice::how_to_give(&provider, &secret, config);
-                HostError::MissingSecret {
-                    provider,
-                    secret,
-                    advice,
-                }
-            }
-            other => HostError::Load(other),
         })
     }
 
@@ -112,6 +120,21 @@ impl Host {
                 reason: error.to_string(),
             })?;
         Ok(Some(folder.join(format!("{name}.redb"))))
+    }
+}
+
+/// The runtime's error, with what to do in the words of the configuration.
+fn advised(error: LoadError, config: &ProviderConfig) -> HostError {
+    match error {
+        LoadError::MissingSecret { provider, secret, .. } => {
+            let advice = advice::how_to_give(&provider, &secret, config);
+            HostError::MissingSecret {
+                provider,
+                secret,
+                advice,
+            }
+        }
+        other => HostError::Load(other),
     }
 }
 
