@@ -346,12 +346,16 @@ async fn what_stays_the_same_is_not_touched() {
         .unwrap();
     assert_eq!(status, 200, "{answer}");
     assert_eq!(upstream.stats().listeners["voyage"].opened, 1);
-    // What keeps state has its data under other limits, too.
-    let made = server
-        .post("/v1/providers/store/ensure-collection", collection)
-        .await
-        .unwrap();
-    assert_eq!(made, (200, json!({"created": false})));
+    // What keeps state has its data under other limits, too, and when it comes back.
+    let again = async || {
+        let path = "/v1/providers/store/ensure-collection";
+        server.post(path, collection.clone()).await.unwrap()
+    };
+    assert_eq!(again().await, (200, json!({"created": false})));
+    reconfigure(&server, &program, &good).await;
+    assert_eq!(again().await.0, 404);
+    reconfigure(&server, &program, &format!("{good}{store}")).await;
+    assert_eq!(again().await, (200, json!({"created": false})));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -416,13 +420,12 @@ impl Load {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn fifty_reloads_under_load_lose_no_call() {
-    let upstream = Upstream::start().await.unwrap();
-    let acme = voyage("acme", &upstream);
-    let one = voyage("one", &upstream) + "[routes.embeddings]\nbest = [\"one\"]\n";
-    let two = voyage("two", &upstream) + "[routes.embeddings]\nbest = [\"two\"]\n";
-    let variants = [
+/// Configurations of which each is another than the one before, whatever it was.
+fn variants(upstream: &Upstream) -> [String; 6] {
+    let acme = voyage("acme", upstream);
+    let one = voyage("one", upstream) + "[routes.embeddings]\nbest = [\"one\"]\n";
+    let two = voyage("two", upstream) + "[routes.embeddings]\nbest = [\"two\"]\n";
+    [
         // Each names the route's only provider, and the next one has another.
         format!("{acme}{one}"),
         format!("{acme}http_pool.max_connections = 3\n{two}"),
@@ -431,7 +434,13 @@ async fn fifty_reloads_under_load_lose_no_call() {
         format!("{acme}limits.isolation = \"call\"\nresilience.max_attempts = 2\n{two}"),
         format!("{}{one}", acme.replace("127.0.0.1/32", "127.0.0.0/8")),
         format!("{acme}limits.max_instances = 7\n{two}"),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_reloads_under_load_lose_no_call() {
+    let upstream = Upstream::start().await.unwrap();
+    let variants = variants(&upstream);
     let program = with_upstream(&variants[0]).unwrap();
     let server = Arc::new(Server::start(&program).unwrap());
     let load = Load::on(&server);
@@ -474,4 +483,40 @@ async fn fifty_reloads_under_load_lose_no_call() {
         server.metric("weir_pool_fallbacks_total{pool=\"acme\"}").await.unwrap(),
         None
     );
+}
+
+/// Bytes of memory that the server holds.
+fn resident_memory(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// `WEIR_SOAK_RELOADS` is for those who try whether it runs at all.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: `just soak`"]
+async fn two_thousand_configurations_under_load_lose_no_call_and_no_memory() {
+    let reloads: usize = std::env::var("WEIR_SOAK_RELOADS").map_or(2_000, |text| text.parse().unwrap());
+    let upstream = Upstream::start().await.unwrap();
+    let variants = variants(&upstream);
+    let program = with_upstream(&variants[0]).unwrap();
+    let server = Arc::new(Server::start(&program).unwrap());
+    let load = Load::on(&server);
+    let mut early = 0;
+    for round in 1..=reloads {
+        put(&program.config(), &variants[round % variants.len()]).unwrap();
+        server.hang_up().unwrap();
+        until("it is in force", async || {
+            counted(&server, APPLIED).await >= round as f64
+        })
+        .await
+        .unwrap();
+        if round == reloads / 4 {
+            early = resident_memory(&server);
+        }
+    }
+    let late = resident_memory(&server);
+    let calls = load.end().await;
+    println!("{reloads} reloads, {calls} calls; {early} bytes after a quarter of them, {late} at the end");
+    assert!(late.saturating_sub(early) * 20 <= early, "{early} bytes became {late}");
 }

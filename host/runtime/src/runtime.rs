@@ -107,7 +107,18 @@ impl Runtime {
     /// # Errors
     /// One that names the provider and what is missing or wrong.
     pub async fn load(&self, spec: ProviderSpec) -> Result<Provider, LoadError> {
-        let (provider, _) = self.load_after(spec, None).await?;
+        let (provider, _) = self.load_after(spec, Beside::Nothing).await?;
+        provider.tell_loaded();
+        Ok(provider)
+    }
+
+    /// As [`Self::load`], for calls that began when there was such a provider, and is none any more: nobody finds its pool
+    /// by its name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn load_unnamed(&self, spec: ProviderSpec) -> Result<Provider, LoadError> {
+        let (provider, _) = self.load_after(spec, Beside::Others).await?;
         provider.tell_loaded();
         Ok(provider)
     }
@@ -127,7 +138,7 @@ impl Runtime {
     /// # Errors
     /// As [`Self::load`].
     pub async fn successor(&self, spec: ProviderSpec, old: &Provider) -> Result<Successor, LoadError> {
-        let (new, pool) = self.load_after(spec, Some(&old.inner)).await?;
+        let (new, pool) = self.load_after(spec, Beside::Old(&old.inner)).await?;
         Ok(Successor {
             new,
             old: old.clone(),
@@ -140,15 +151,19 @@ impl Runtime {
     async fn load_after(
         &self,
         spec: ProviderSpec,
-        old: Option<&Inner>,
+        beside: Beside<'_>,
     ) -> Result<(Provider, Option<PreparedPool>), LoadError> {
+        let old = match beside {
+            Beside::Old(old) => Some(old),
+            Beside::Nothing | Beside::Others => None,
+        };
         let (inspection, guest) = self.prepare(&spec.name, &spec.component, spec.wasi).await?;
         let manifest = self.ask(&spec.name, &guest, spec.limits.memory).await?;
         check_settings(&spec, &manifest)?;
         check_secrets(&spec, &manifest)?;
         let storage = open_storage(&spec, &manifest, old).await?;
         let (http, pool) = if inspection.uses_pooled_http {
-            let (http, pool) = self.lend_http(&spec, &manifest, old)?;
+            let (http, pool) = self.lend_http(&spec, &manifest, beside)?;
             (Some(Arc::new(http)), pool)
         } else {
             (None, None)
@@ -262,19 +277,19 @@ impl Runtime {
         &self,
         spec: &ProviderSpec,
         manifest: &Manifest,
-        old: Option<&Inner>,
+        beside: Beside<'_>,
     ) -> Result<(LentHttp, Option<PreparedPool>), LoadError> {
         let origins = effective_origins(&spec.name, &spec.config, &spec.egress, manifest)?;
         check_secret_origins(spec, &origins)?;
         let mut settings = spec.pool.clone();
         settings.address_filter = Some(self.address_filter(spec));
         settings.config.caller_timeouts = CallerTimeouts::Shorten;
-        let had = match old {
-            None => self
+        let had = match beside {
+            Beside::Nothing => self
                 .pools
                 .pool_or_unpooled(&spec.name, settings)
                 .map(|pool| (pool, None)),
-            Some(_) => self
+            Beside::Others | Beside::Old(_) => self
                 .pools
                 .prepare(&spec.name, settings)
                 .map(|prepared| (prepared.pool().clone(), Some(prepared))),
@@ -283,7 +298,10 @@ impl Runtime {
             provider: spec.name.clone(),
             source,
         })?;
-        let denied = old.and_then(|old| old.http.as_ref()).map(|http| http.denied.clone());
+        let denied = match beside {
+            Beside::Old(old) => old.http.as_ref().map(|http| http.denied.clone()),
+            Beside::Nothing | Beside::Others => None,
+        };
         let lent = LentHttp {
             provider: spec.name.as_str().into(),
             pool,
@@ -307,6 +325,16 @@ impl Runtime {
         filters.push(Arc::downgrade(&filter));
         filter
     }
+}
+
+/// What a component is loaded beside.
+#[derive(Clone, Copy)]
+enum Beside<'a> {
+    Nothing,
+    /// Whoever has its name now.
+    Others,
+    /// The provider whose place it is to take.
+    Old(&'a Inner),
 }
 
 /// Allowed is what the manifest asks for and the operator grants: by `egress.allow`, or by the settings he gave

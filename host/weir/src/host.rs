@@ -23,7 +23,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use weir_pool::{PoolManager, TlsError};
 use weir_runtime::{Provider, Runtime, RuntimeOptions, WasiGrant, WasiMode};
@@ -42,9 +41,6 @@ use slot::Slot;
 
 /// The one secret that most adapters have.
 const API_KEY: &str = "api_key";
-
-/// How long an idle pool's connections are given to end when the host is closed.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The providers of one configuration.
 pub struct Host {
@@ -104,8 +100,8 @@ impl Host {
         &self.config.config.data_dir
     }
 
-    /// The provider of this name. Loads it the first time; a failure is tried again the next time. What another
-    /// configuration has done away with meanwhile serves on where it was loaded, and is not loaded any more.
+    /// The provider of this name. Loads it the first time; a failure is tried again the next time. One that another
+    /// configuration did away with meanwhile still serves those who hold this one.
     ///
     /// # Errors
     /// One that names the provider, and what is missing or wrong.
@@ -120,11 +116,14 @@ impl Host {
         if let Some(provider) = slot.serving() {
             return Ok(provider);
         }
-        if let Some(newest) = self.successor() {
-            drop(alone);
-            return Box::pin(newest.provider(name)).await;
+        match self.successor() {
+            None => slot.loaded(self.load(name, config).await),
+            Some(newest) if newest.providers.contains_key(name) => {
+                drop(alone);
+                Box::pin(newest.provider(name)).await
+            }
+            Some(_) => slot.loaded(self.load_unnamed(name, config).await),
         }
-        slot.loaded(self.load(name, config).await)
     }
 
     /// Loads every provider, side by side, and tells how each fared.
@@ -190,11 +189,6 @@ impl Host {
                 }),
             },
         }
-    }
-
-    /// Closes the pools; requests in flight get a moment to finish.
-    pub async fn close(&self) {
-        self.runtime.pools().close_all(CLOSE_DEADLINE).await;
     }
 }
 

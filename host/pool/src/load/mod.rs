@@ -346,6 +346,38 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_out_about_origins_outlives_a_change_of_something_else() {
+        let config = |max_tries: u32, requests_per_minute: u32| PoolConfig {
+            load: LoadConfig {
+                retry: Some(RetryConfig {
+                    max_tries: max_tries.try_into().unwrap(),
+                    ..RetryConfig::default()
+                }),
+                rate: Some(RateConfig {
+                    requests_per_minute: requests_per_minute.try_into().ok(),
+                    ..RateConfig::default()
+                }),
+                ..LoadConfig::recommended()
+            },
+            ..PoolConfig::default()
+        };
+        let before = over(&config(2, 60)).unwrap();
+        let never = tower::service_fn(|_: Call| -> BoxFuture<'static, Result<_, SendError>> {
+            Box::pin(std::future::pending())
+        });
+        let after = |config: &PoolConfig| Load::over(never, "test".into(), config, Some(&before)).unwrap();
+        let same = |after: &Load| {
+            [
+                Arc::ptr_eq(before.breakers.as_ref().unwrap(), after.breakers.as_ref().unwrap()),
+                Arc::ptr_eq(before.throttles.as_ref().unwrap(), after.throttles.as_ref().unwrap()),
+                Arc::ptr_eq(before.limiter.as_ref().unwrap(), after.limiter.as_ref().unwrap()),
+            ]
+        };
+        assert_eq!(same(&after(&config(3, 60))), [true, true, true]);
+        assert_eq!(same(&after(&config(2, 61))), [true, false, true]);
+    }
+
+    #[test]
     fn a_limit_that_adapts_begins_at_what_the_operator_allows() {
         let limit = |max_concurrent_requests| {
             let config = PoolConfig {

@@ -8,7 +8,7 @@ use super::layers::{EffectiveConfig, Sources};
 use super::secrets::SecretSource;
 use super::settings::HttpPool;
 
-/// Where the configuration file is, or would be found.
+/// Where the configuration file is, or would be found. A folder that is not there yet is none to watch.
 pub fn configuration(sources: &Sources) -> Vec<PathBuf> {
     let Sources {
         file,
@@ -23,11 +23,8 @@ pub fn configuration(sources: &Sources) -> Vec<PathBuf> {
         return vec![folders.working.join(file)];
     }
     let folders = [Some(&folders.working), folders.config.as_ref()];
-    folders
-        .into_iter()
-        .flatten()
-        .map(|folder| folder.join(FILE_NAME))
-        .collect()
+    let folders = folders.into_iter().flatten().filter(|folder| folder.is_dir());
+    folders.map(|folder| folder.join(FILE_NAME)).collect()
 }
 
 /// Every file that the configuration names: components, secrets, certificates.

@@ -19,10 +19,20 @@ impl Host {
     pub(super) async fn load(&self, name: &str, config: &ProviderConfig) -> Result<(Provider, Inputs), HostError> {
         // Read first: what changes while it is loaded is then a change.
         let inputs = Inputs::read(name, config, &self.config.environment)?;
-        let component = self.component(name).await?;
-        let spec = self.spec(name, config, component).await?;
+        let spec = self.spec(name, config, self.component(name).await?).await?;
         let loaded = self.runtime.load(spec).await;
         Ok((loaded.map_err(|error| advised(error, config))?, inputs))
+    }
+
+    /// Loads a provider that the configuration in force does not have any more.
+    pub(super) async fn load_unnamed(
+        &self,
+        name: &str,
+        config: &ProviderConfig,
+    ) -> Result<(Provider, Inputs), HostError> {
+        let spec = self.spec(name, config, self.component(name).await?).await?;
+        let loaded = self.runtime.load_unnamed(spec).await;
+        Ok((loaded.map_err(|error| advised(error, config))?, Inputs::default()))
     }
 
     /// Makes a component ready for the place of `old`.

@@ -54,19 +54,14 @@ pub(crate) async fn first_answer<T>(
     let mut left = targets.iter().peekable();
     while let Some(target) = left.next() {
         answered.provider.clone_from(&target.provider);
-        let (error, is_its_own) = match backend.provider(&target.provider).await {
+        let error = match backend.provider(&target.provider).await {
             Ok(provider) => match timed(&mut answered, &provider, target, &call).await {
                 Ok(answer) => return Ok((answer, answered)),
-                Err(error) => {
-                    let error = ApiError::from(&error);
-                    let is_its_own = another_may_answer(error.status);
-                    (error, is_its_own)
-                }
+                Err(error) => ApiError::from(&error),
             },
-            // It was not asked, and so did not refuse the input.
-            Err(error) => (error, true),
+            Err(error) => error,
         };
-        match left.peek().filter(|_| is_its_own) {
+        match left.peek().filter(|_| another_may_answer(error.status)) {
             Some(next) => tracing::warn!(
                 provider = target.provider,
                 next = next.provider,

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -14,6 +15,9 @@ use super::reload::Reloader;
 use super::routes::router;
 use crate::config::{ConfigError, SecretError, Sources};
 use crate::host::Host;
+
+/// How long a pool's connections are given to end when the server has stopped.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The server can't start.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,9 @@ impl Server {
         let Self {
             listener, app, host, ..
         } = self;
+        let pools = host.runtime().pools().clone();
+        // A provider that another configuration does away with ends when nobody holds it.
+        drop(host);
         let loading = if eager {
             let app = app.clone();
             let load_all = async move { app.lifecycle.load_all(app.backend().as_ref()).await };
@@ -102,7 +109,7 @@ impl Server {
         drop(loading);
         app.lifecycle.start_draining();
         let cut = connections.drain(&app.lifecycle, cut_short).await;
-        host.close().await;
+        pools.close_all(CLOSE_DEADLINE).await;
         cut
     }
 }
