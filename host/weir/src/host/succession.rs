@@ -4,6 +4,7 @@
 //! are read, before the first provider is replaced. A provider whose settings are the same is the same: its instances,
 //! its pool and its storage go on. Calls under way end where they began.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use weir_runtime::Successor;
@@ -44,7 +45,7 @@ impl Host {
         let mut next = Host {
             config,
             runtime: self.runtime.clone(),
-            providers: Default::default(),
+            providers: BTreeMap::new(),
             newest: self.newest.clone(),
         };
         let steps = next.config().providers.iter().map(|(name, config)| {

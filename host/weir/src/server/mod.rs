@@ -27,6 +27,7 @@ mod observe;
 mod operation;
 mod pools;
 mod providers;
+mod refusal;
 mod reload;
 pub(crate) mod reloads;
 mod request_id;

@@ -6,15 +6,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::app::{App, Serving};
-use super::auth::{ApiKeys, EmptyKey};
+use super::auth::ApiKeys;
+use super::refusal::{Places, Refusal};
 use crate::config::settings::Config;
-use crate::config::tree::{Node, Origin};
-use crate::config::{Changes, ConfigError, SecretError, Sources, load, watched};
-use crate::host::{Host, HostError, Look, NextHost};
+use crate::config::{Changes, Sources, load, watched};
+use crate::host::{Host, Look, NextHost};
 
 /// Settings that hold for as long as the server runs: it has the socket, the files and the descriptors that they told.
 const FIXED: [&str; 4] = ["cache_dir", "data_dir", "max_sockets", "server.listen"];
@@ -30,17 +29,6 @@ pub struct Reloader {
     named: Vec<PathBuf>,
     /// What was last said to need a restart.
     told: Vec<(&'static str, Value)>,
-}
-
-/// A configuration that does not come into force.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("{}", .0.line())]
-    Config(#[from] ConfigError),
-    #[error("{} is gone; put it back, or start without it", .0.display())]
-    Gone(PathBuf),
-    #[error("{} sets nothing: it is perhaps being written; to have the defaults, start with it", .0.display())]
-    Blank(PathBuf),
 }
 
 impl Reloader {
@@ -99,8 +87,8 @@ impl Reloader {
         changes.settings.retain(|key| !FIXED.contains(&key.as_str()));
         let fixed = fix(&mut config.config, &old.config);
         config.check_server()?;
-        let place = Place(config.tree.clone());
-        let keys = place.keys(config.api_keys())?;
+        let places = Places(config.tree.clone());
+        let keys = places.keys(config.api_keys())?;
         if keys != self.app.serving().keys {
             changes.settings.insert("server.api_keys".to_owned());
         }
@@ -108,7 +96,7 @@ impl Reloader {
             .host
             .next(config, changes)
             .await
-            .map_err(|error| place.host(&error))?;
+            .map_err(|error| places.host(&error))?;
         self.tell_fixed(fixed);
         Ok((!next.changes().is_empty()).then_some((next, keys)))
     }
@@ -159,47 +147,6 @@ fn fix(new: &mut Config, old: &Config) -> Vec<(&'static str, Value)> {
     new.max_sockets = old.max_sockets;
     new.server.listen = old.server.listen.clone();
     differing
-}
-
-/// Where settings were written, for errors that know only their names.
-struct Place(Node);
-
-impl Place {
-    fn keys(&self, keys: Result<Vec<SecretString>, SecretError>) -> Result<ApiKeys, ConfigError> {
-        let at = |message| self.error(&["server", "api_keys"], format!("server.api_keys: {message}"));
-        let keys = keys.map_err(|error| at(format!("{error}{}", advice(&error))))?;
-        ApiKeys::new(&keys).map_err(|error: EmptyKey| at(error.to_string()))
-    }
-
-    fn host(&self, error: &HostError) -> ConfigError {
-        let provider = error.provider().unwrap_or_default();
-        match error {
-            HostError::SecretNotFound { secret, source, .. } => {
-                let path = ["providers", provider, "secrets", secret];
-                self.error(&path, format!("{error}{}", advice(source)))
-            }
-            _ => self.error(&["providers", provider], error.to_string()),
-        }
-    }
-
-    /// An error at the setting of this path, or at what it stands in.
-    fn error(&self, path: &[&str], message: String) -> ConfigError {
-        let above = (0..=path.len())
-            .rev()
-            .find_map(|length| self.0.get(path.get(..length)?));
-        let origin = above.map_or(Origin::Default, |node| node.key_origin.clone());
-        ConfigError::setting(origin, "", message)
-    }
-}
-
-/// What to do about a secret that is missing now and was not at the start.
-fn advice(error: &SecretError) -> &'static str {
-    match error {
-        SecretError::NotSet(_) => {
-            " (a running server sees no variable that is set after its start: restart it, or name a file)"
-        }
-        SecretError::Unreadable { .. } | SecretError::Empty(_) => "",
-    }
 }
 
 #[cfg(test)]
