@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::Server;
 
 /// Longer than a change takes to be noticed, compiled and asked on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Replaces a file at once, as `mv` does.
 ///

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use weir_pool::{PoolManager, PoolSettings, SendOptions};
 use weir_tests::configuration::{misbehaver, provider, with_upstream};
-use weir_tests::live::{put, until};
+use weir_tests::live::{PATIENCE, put, until};
 use weir_tests::{Program, Server};
 use weir_upstream::{Api, DEFAULT_API_KEY, Upstream};
 
@@ -51,6 +51,12 @@ async fn reconfigure(server: &Server, program: &Program, config: &str) {
 
 async fn pool(server: &Server, name: &str) -> Value {
     server.get("/v1/pools").await.unwrap().1["pools"][name].clone()
+}
+
+/// The next connection that the program opens.
+async fn accepted(listener: &TcpListener) -> TcpStream {
+    let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await;
+    accepted.expect("the program opens no connection").unwrap().0
 }
 
 /// Reads a request's head, and what has come of its body with it.
@@ -150,7 +156,7 @@ async fn a_provider_that_is_added_serves_and_one_that_is_removed_is_not_found_wh
         .body(Bytes::from(body.to_string()))
         .unwrap();
     let asked = tokio::spawn(async move { client.send(ask, SendOptions::default()).await.unwrap() });
-    let (mut connection, _) = slow.accept().await.unwrap();
+    let mut connection = accepted(&slow).await;
     request(&mut connection).await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
     let begun = piece(&json!({"role": "assistant", "content": "first"}), None);
@@ -200,7 +206,7 @@ async fn a_provider_that_is_added_serves_and_one_that_is_removed_is_not_found_wh
             )
             .await
     });
-    let (mut connection, _) = slow.accept().await.unwrap();
+    let mut connection = accepted(&slow).await;
     request(&mut connection).await;
     connection
         .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
@@ -228,7 +234,7 @@ async fn a_pools_raised_limit_lets_those_through_that_wait() {
             tokio::spawn(async move { server.post("/v1/providers/bad/chat", input).await.unwrap() })
         })
         .collect();
-    let (first, _) = slow.accept().await.unwrap();
+    let first = accepted(&slow).await;
     until("two wait", async || {
         let pool = pool(&server, "bad").await;
         (&pool["active"], &pool["waiting"]) == (&json!(1), &json!(2))
@@ -239,7 +245,7 @@ async fn a_pools_raised_limit_lets_those_through_that_wait() {
     reconfigure(&server, &program, &limited(3)).await;
     let mut connections = vec![first];
     for _ in 0..2 {
-        connections.push(slow.accept().await.unwrap().0);
+        connections.push(accepted(&slow).await);
     }
     for connection in &mut connections {
         request(connection).await;
