@@ -38,7 +38,7 @@ fn acme(upstream: &Upstream) -> (Program, PathBuf) {
     ))
     .unwrap();
     let file = program.folder().join("acme.wasm");
-    put(&file, &variant(&adapter("voyage"), "a")).unwrap();
+    put(&file, variant(&adapter("voyage"), "a")).unwrap();
     (program, file)
 }
 
@@ -218,7 +218,7 @@ async fn a_hang_up_has_the_files_looked_at_that_no_watch_sees() {
     assert_eq!(embed(&server).await.0, 200);
     let old = digest(&server, "acme").await;
 
-    put(&target, &variant(&adapter("voyage"), "b")).unwrap();
+    put(&target, variant(&adapter("voyage"), "b")).unwrap();
     server.hang_up().unwrap();
 
     until_other(&server, "acme", &old).await;
@@ -235,7 +235,7 @@ async fn a_call_under_way_ends_on_the_component_it_began_with() {
     ))
     .unwrap();
     let file = program.folder().join("acme.wasm");
-    put(&file, &variant(&fixture("misbehaver"), "a")).unwrap();
+    put(&file, variant(&fixture("misbehaver"), "a")).unwrap();
     let server = Arc::new(Server::start(&program).unwrap());
     let call = tokio::spawn({
         let (server, order) = (server.clone(), format!("fetch {base_url}/slow"));
@@ -249,7 +249,7 @@ async fn a_call_under_way_ends_on_the_component_it_began_with() {
     assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
 
     let old = digest(&server, "acme").await;
-    put(&file, &variant(&fixture("misbehaver"), "b")).unwrap();
+    put(&file, variant(&fixture("misbehaver"), "b")).unwrap();
     until_other(&server, "acme", &old).await;
     assert_eq!(embed(&server).await.0, 200, "the new one serves beside it");
 

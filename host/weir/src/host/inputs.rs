@@ -72,7 +72,7 @@ mod tests {
             "secrets": {"api_key": {"env": "KEY"}, "other": {"file": file}},
             "http_pool": {"proxy": "http://${USER}@proxy.example:1", "ca_file": file.with_extension("pem")},
         });
-        let text = config.to_string().replace("${USER}", &environment[0].1.to_owned());
+        let text = config.to_string().replace("${USER}", environment[0].1);
         let config: ProviderConfig = serde_json::from_str(&text).unwrap();
         Inputs::read("acme", &config, &environment.iter().copied().collect())
     }

@@ -24,13 +24,13 @@ impl Host {
     /// ([`Self::reloads`]) and, where it was refused, told ([`Self::failures`]).
     pub async fn reload_components(&self, look: Look) {
         let reloads = self
-            .from_files()
+            .of_files()
             .map(|(name, slot, config)| self.reload(name, slot, config, look));
         futures::future::join_all(reloads).await;
     }
 
     /// The providers whose component is a file.
-    fn from_files(&self) -> impl Iterator<Item = (&str, &Slot, &ProviderConfig)> {
+    fn of_files(&self) -> impl Iterator<Item = (&str, &Slot, &ProviderConfig)> {
         let providers = self.config().providers.iter();
         let from_file =
             |config: &ProviderConfig| matches!(ComponentSource::of(&config.component), ComponentSource::File(_));
