@@ -54,7 +54,7 @@ soak: python-clients peers
     MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=32768 \
         cargo test --locked --workspace --test endurance --test guest_endurance -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
-    cargo test --locked --workspace --test reload -- --ignored --nocapture
+    cargo test --locked --workspace --test reload --test config_reload -- --ignored --nocapture
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
 fuzz seconds="60": build-guests cargo-fuzz

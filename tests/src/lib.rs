@@ -6,6 +6,7 @@
 
 pub mod configuration;
 mod intermediary;
+pub mod live;
 mod program;
 pub mod recordings;
 mod running;

@@ -3,17 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use weir_tests::configuration::with_upstream;
+use weir_tests::live::{put, until};
 use weir_tests::{Program, Server, adapter, fixture};
 use weir_upstream::{Api, Upstream};
-
-/// Longer than a component takes to be noticed, compiled and asked on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Callers that call without a pause.
 const CALLERS: usize = 4;
@@ -25,13 +22,6 @@ fn variant(component: &Path, name: &str) -> Vec<u8> {
     bytes.extend([0, length + 1, length]);
     bytes.extend(name.as_bytes());
     bytes
-}
-
-/// Replaces a file at once, as `mv` does.
-fn put(file: &Path, bytes: &[u8]) {
-    let aside = file.with_extension("new");
-    std::fs::write(&aside, bytes).unwrap();
-    std::fs::rename(aside, file).unwrap();
 }
 
 /// A program whose provider `acme` is the voyage adapter in a file of its own.
@@ -48,7 +38,7 @@ fn acme(upstream: &Upstream) -> (Program, PathBuf) {
     ))
     .unwrap();
     let file = program.folder().join("acme.wasm");
-    put(&file, &variant(&adapter("voyage"), "a"));
+    put(&file, variant(&adapter("voyage"), "a")).unwrap();
     (program, file)
 }
 
@@ -74,46 +64,20 @@ async fn digest(server: &Server, name: &str) -> String {
     told(server, name).await["digest"].as_str().unwrap().to_owned()
 }
 
-async fn until(what: &str, reached: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !reached().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(
-        tokio::time::timeout(PATIENCE, wait).await.is_ok(),
-        "not reached: {what}"
-    );
-}
-
 async fn until_other(server: &Server, name: &str, old: &str) -> String {
-    until("another component serves", async || digest(server, name).await != old).await;
+    until("another component serves", async || digest(server, name).await != old)
+        .await
+        .unwrap();
     digest(server, name).await
 }
 
 /// What `/health` says of the provider.
 async fn service(server: &Server, name: &str) -> Value {
-    server.get("/health").await.unwrap().1["services"][name].clone()
-}
-
-async fn metric(server: &Server, name: &str) -> Option<f64> {
-    let text = server.text("/metrics").await.unwrap();
-    text.lines()
-        .find_map(|line| line.strip_prefix(name))?
-        .trim()
-        .parse()
-        .ok()
+    server.health().await.unwrap()["services"][name].clone()
 }
 
 fn reloads(outcome: &str) -> String {
     format!("weir_provider_reloads_total{{provider=\"acme\",outcome=\"{outcome}\"}}")
-}
-
-fn hang_up(server: &Server) {
-    let signalled = std::process::Command::new("kill")
-        .args(["-s", "HUP", &server.pid().to_string()])
-        .status();
-    assert!(signalled.unwrap().success());
 }
 
 /// Callers that call `acme` until they are told to stop; every call must succeed.
@@ -168,7 +132,7 @@ async fn a_component_that_is_replaced_twenty_times_under_load_costs_no_call_and_
         let bytes = &variants[round % 2];
         // As `mv` does, and as `cp` does.
         if round % 4 < 2 {
-            put(&file, bytes);
+            put(&file, bytes).unwrap();
         } else {
             std::fs::write(&file, bytes).unwrap();
         }
@@ -180,9 +144,13 @@ async fn a_component_that_is_replaced_twenty_times_under_load_costs_no_call_and_
     assert!(calls > 20, "{calls} calls are no load");
     assert_eq!(seen[20], first);
     assert_ne!(seen[19], first);
-    assert_eq!(metric(&server, &reloads("swapped")).await, Some(20.0));
+    assert_eq!(server.metric(&reloads("swapped")).await.unwrap(), Some(20.0));
     let ok = "weir_guest_calls_total{provider=\"acme\",operation=\"embed\",outcome=\"ok\"}";
-    assert_eq!(metric(&server, ok).await, Some((calls + 1) as f64), "counts go on");
+    assert_eq!(
+        server.metric(ok).await.unwrap(),
+        Some((calls + 1) as f64),
+        "counts go on"
+    );
     let (_, pools) = server.get("/v1/pools").await.unwrap();
     let names: Vec<&String> = pools["pools"].as_object().unwrap().keys().collect();
     assert_eq!(names, ["acme"], "one pool, as before");
@@ -213,12 +181,13 @@ async fn a_bad_component_leaves_the_old_one_serving_and_says_why() {
         (&whole[..whole.len() / 2], "not"),
     ];
     for (number, (bytes, reason)) in bad.iter().enumerate() {
-        put(&file, bytes);
+        put(&file, bytes).unwrap();
         let refused = Some(number as f64 + 1.0);
         until("it is refused", async || {
-            metric(&server, &reloads("refused")).await == refused
+            server.metric(&reloads("refused")).await.unwrap() == refused
         })
-        .await;
+        .await
+        .unwrap();
 
         let health = service(&server, "acme").await;
         assert_eq!(health["state"], "degraded");
@@ -230,7 +199,7 @@ async fn a_bad_component_leaves_the_old_one_serving_and_says_why() {
     }
 
     // The rest of it arrives.
-    put(&file, &whole);
+    put(&file, &whole).unwrap();
     until_other(&server, "acme", &old).await;
     assert_eq!(service(&server, "acme").await, json!({"state": "healthy"}));
     assert_eq!(embed(&server).await.0, 200);
@@ -249,8 +218,8 @@ async fn a_hang_up_has_the_files_looked_at_that_no_watch_sees() {
     assert_eq!(embed(&server).await.0, 200);
     let old = digest(&server, "acme").await;
 
-    put(&target, &variant(&adapter("voyage"), "b"));
-    hang_up(&server);
+    put(&target, variant(&adapter("voyage"), "b")).unwrap();
+    server.hang_up().unwrap();
 
     until_other(&server, "acme", &old).await;
     assert_eq!(embed(&server).await.0, 200, "it serves on");
@@ -266,7 +235,7 @@ async fn a_call_under_way_ends_on_the_component_it_began_with() {
     ))
     .unwrap();
     let file = program.folder().join("acme.wasm");
-    put(&file, &variant(&fixture("misbehaver"), "a"));
+    put(&file, variant(&fixture("misbehaver"), "a")).unwrap();
     let server = Arc::new(Server::start(&program).unwrap());
     let call = tokio::spawn({
         let (server, order) = (server.clone(), format!("fetch {base_url}/slow"));
@@ -280,7 +249,7 @@ async fn a_call_under_way_ends_on_the_component_it_began_with() {
     assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
 
     let old = digest(&server, "acme").await;
-    put(&file, &variant(&fixture("misbehaver"), "b"));
+    put(&file, variant(&fixture("misbehaver"), "b")).unwrap();
     until_other(&server, "acme", &old).await;
     assert_eq!(embed(&server).await.0, 200, "the new one serves beside it");
 
@@ -300,7 +269,7 @@ async fn a_stateful_component_is_replaced_under_load_and_loses_nothing() {
             .unwrap();
     let file = program.folder().join("store.wasm");
     let variants = [variant(&adapter("memory"), "a"), variant(&adapter("memory"), "b")];
-    put(&file, &variants[0]);
+    put(&file, &variants[0]).unwrap();
     let server = Arc::new(Server::start(&program).unwrap());
     let call = async |server: &Server, operation: &str, input: Value| {
         let path = format!("/v1/providers/store/{operation}");
@@ -331,7 +300,7 @@ async fn a_stateful_component_is_replaced_under_load_and_loses_nothing() {
     let writers: Vec<_> = writers.collect();
     let mut serving = digest(&server, "store").await;
     for round in 1..=6_usize {
-        put(&file, &variants[round % 2]);
+        put(&file, &variants[round % 2]).unwrap();
         serving = until_other(&server, "store", &serving).await;
     }
     stop.store(true, Ordering::Relaxed);
@@ -356,7 +325,9 @@ async fn a_provider_is_loaded_by_its_first_call_or_at_the_start_where_that_is_as
     };
 
     let lazy = Server::start(&program).unwrap();
-    until("it is ready", async || lazy.text("/readyz").await.unwrap() == "ready\n").await;
+    until("it is ready", async || lazy.text("/readyz").await.unwrap() == "ready\n")
+        .await
+        .unwrap();
     assert_eq!(states(&lazy).await, ["configured", "configured"]);
     assert_eq!(service(&lazy, "local").await, json!({"state": "standby"}));
     let (status, _) = lazy
@@ -370,7 +341,8 @@ async fn a_provider_is_loaded_by_its_first_call_or_at_the_start_where_that_is_as
     until("it is ready", async || {
         eager.text("/readyz").await.unwrap() == "ready\n"
     })
-    .await;
+    .await
+    .unwrap();
     // What keeps state waits for its first call all the same.
     assert_eq!(states(&eager).await, ["loaded", "configured"]);
 }
@@ -396,9 +368,9 @@ async fn ten_thousand_reloads_under_load_lose_no_call_and_no_memory() {
 
     let (mut serving, mut early) = (digest(&server, "acme").await, 0);
     for round in 1..=reloads {
-        put(&file, &variants[round % 2]);
+        put(&file, &variants[round % 2]).unwrap();
         // Sooner than the watch waits for the end of the writing.
-        hang_up(&server);
+        server.hang_up().unwrap();
         serving = until_other(&server, "acme", &serving).await;
         if round == reloads / 10 {
             early = resident_memory(&server);

@@ -47,7 +47,7 @@ macro_rules! provider {
         });
 
         fn streaming_response(
-            answer: ::openai_api::chat::Streamed<impl ::openai_api::chat::Decoder>,
+            answer: ::openai_api::chat::Streamed<impl ::openai_api::chat::Decoder + 'static>,
         ) -> chat::StreamingResponse {
             let (writer, events) = bindings::wit_stream::new();
             let (done, done_out) = bindings::wit_future::new(::openai_api::chat::given_up);

@@ -146,7 +146,7 @@ pub use load::hedge::HedgeConfig;
 pub use load::probe::ProbeConfig;
 pub use load::rate::RateConfig;
 pub use load::retry::RetryConfig;
-pub use manager::{CloseReport, PoolManager, PoolManagerBuilder};
+pub use manager::{CloseReport, PoolManager, PoolManagerBuilder, PreparedPool};
 pub use options::{CallerTimeouts, SendOptions, Timeouts};
 pub use origin::Origin;
 pub use pool::Pool;

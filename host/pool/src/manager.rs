@@ -1,5 +1,7 @@
 //! Every pool of a process, by name: [`PoolManager`].
 
+mod succession;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
@@ -21,6 +23,8 @@ use crate::origin::Origin;
 use crate::pool::Pool;
 use crate::settings::PoolSettings;
 use crate::stats::PoolStats;
+
+pub use succession::PreparedPool;
 
 /// The pools of a process. Clones share them; only a manager can close a pool.
 #[derive(Clone, Debug)]

@@ -43,6 +43,9 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
+    /// Settings that every connection of a pool was opened under, beside [`PoolConfig::AGREED`].
+    pub(crate) const IDENTITY: [&'static str; 4] = ["address_filter", "proxies", "tls.roots", "tls.client_certificate"];
+
     /// The names of the settings in which `other` differs. Filters are the same when they are the same object.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let mut names = self.config.differences(&other.config);

@@ -11,6 +11,7 @@
 //! | `instance` | instances, their limits, and the lease of one to a call |
 //! | `lend` | `pooled-http`: egress, headers, credentials, the pool |
 //! | `storage` | `wasi:keyvalue` for stateful providers |
+//! | `succession` | a provider that takes the place of another |
 //! | `provider` | the operations a caller sees |
 #![deny(unsafe_code)] // `component::cache` holds the one exception
 
@@ -28,6 +29,7 @@ mod provider;
 mod runtime;
 mod spec;
 mod storage;
+mod succession;
 
 pub use bindings::v0_1_0::{
     chat, embedding, metadata, models, reranking, sparse_embedding, types, vector_store, web_search,
@@ -40,3 +42,4 @@ pub use origin::{InvalidOrigin, Origin};
 pub use provider::{Provider, chat_stream::ChatStream, stats::ProviderStats};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use spec::{EgressGrant, Isolation, Limits, ProviderSpec, SecretGrant};
+pub use succession::Successor;

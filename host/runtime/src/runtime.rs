@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::timeout;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
-use weir_pool::{CallerTimeouts, PoolManager};
+use weir_pool::{CallerTimeouts, PoolManager, PreparedPool};
 
 use crate::bindings::v0_1_0::metadata::{self, Manifest};
 use crate::component::cache::CompileCache;
@@ -36,6 +35,7 @@ use crate::origin::Origin;
 use crate::provider::{Inner, Provider};
 use crate::spec::{EgressGrant, Isolation, Limits, ProviderSpec, host_call_bytes};
 use crate::storage::Storage;
+use crate::succession::Successor;
 
 /// How long describing may take: there is nothing to wait for.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,8 +58,8 @@ pub struct Runtime {
     cache: Option<Arc<CompileCache>>,
     compiler: Compiler,
     pools: PoolManager,
-    /// By provider. A pool is the same for the same filter alone, so the one it was made with is used again.
-    filters: Arc<Mutex<BTreeMap<String, Arc<AddressGrant>>>>,
+    /// Those in use. A pool is the same for the same filter alone, so the one it was made with is used again.
+    filters: Arc<Mutex<Vec<Weak<AddressGrant>>>>,
 }
 
 impl Runtime {
@@ -108,7 +108,20 @@ impl Runtime {
     /// # Errors
     /// One that names the provider and what is missing or wrong.
     pub async fn load(&self, spec: ProviderSpec) -> Result<Provider, LoadError> {
-        self.load_after(spec, None).await
+        let (provider, _) = self.load_after(spec, Beside::Nothing).await?;
+        provider.tell_loaded();
+        Ok(provider)
+    }
+
+    /// As [`Self::load`], for calls that began when there was such a provider, and is none any more: nobody finds its pool
+    /// by its name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn load_unnamed(&self, spec: ProviderSpec) -> Result<Provider, LoadError> {
+        let (provider, _) = self.load_after(spec, Beside::Others).await?;
+        provider.tell_loaded();
+        Ok(provider)
     }
 
     /// Loads a component that takes the place of `old`, with its pool, its counts and its open storage. `old` serves
@@ -118,26 +131,43 @@ impl Runtime {
     /// # Errors
     /// As [`Self::load`]. `old` is as it was.
     pub async fn replace(&self, spec: ProviderSpec, old: &Provider) -> Result<Provider, LoadError> {
-        let new = self.load_after(spec, Some(&old.inner)).await?;
-        new.inner.instances.take_over(&old.inner.instances).await;
-        Ok(new)
+        Ok(self.successor(spec, old).await?.take_over().await)
     }
 
-    async fn load_after(&self, spec: ProviderSpec, old: Option<&Inner>) -> Result<Provider, LoadError> {
+    /// As [`Self::replace`], as far as it can fail: nothing has changed before [`Successor::take_over`].
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn successor(&self, spec: ProviderSpec, old: &Provider) -> Result<Successor, LoadError> {
+        let (new, pool) = self.load_after(spec, Beside::Old(&old.inner)).await?;
+        Ok(Successor {
+            new,
+            old: old.clone(),
+            pool,
+            pools: self.pools.clone(),
+        })
+    }
+
+    /// The pool is to be installed if it is for a successor.
+    async fn load_after(
+        &self,
+        spec: ProviderSpec,
+        beside: Beside<'_>,
+    ) -> Result<(Provider, Option<PreparedPool>), LoadError> {
+        let old = match beside {
+            Beside::Old(old) => Some(old),
+            Beside::Nothing | Beside::Others => None,
+        };
         let (inspection, guest) = self.prepare(&spec.name, &spec.component, spec.wasi).await?;
         let manifest = self.ask(&spec.name, &guest, spec.limits.memory).await?;
         check_settings(&spec, &manifest)?;
         check_secrets(&spec, &manifest)?;
         let storage = open_storage(&spec, &manifest, old).await?;
-        let http = if inspection.uses_pooled_http {
-            let denied = old.and_then(|old| old.http.as_ref()).map(|http| http.denied.clone());
-            Some(Arc::new(self.lend_http(
-                &spec,
-                &manifest,
-                denied.unwrap_or_default(),
-            )?))
+        let (http, pool) = if inspection.uses_pooled_http {
+            let (http, pool) = self.lend_http(&spec, &manifest, beside)?;
+            (Some(Arc::new(http)), pool)
         } else {
-            None
+            (None, None)
         };
         let mut limits = spec.limits;
         if inspection.uses_wasi_http {
@@ -158,8 +188,7 @@ impl Runtime {
         };
         let instances = Arc::new(Instances::new(guest, grants, &limits, old.map(|old| &*old.instances)));
         instances.start_reaper();
-        tracing::info!(provider = %name, digest = inspection.digest, version = manifest.version, "provider loaded");
-        Ok(Provider {
+        let provider = Provider {
             inner: Arc::new(Inner {
                 name,
                 digest: inspection.digest,
@@ -170,7 +199,8 @@ impl Runtime {
                 limits,
                 counters: old.map(|old| old.counters.clone()).unwrap_or_default(),
             }),
-        })
+        };
+        Ok((provider, pool))
     }
 
     /// Inspects, compiles and links.
@@ -248,42 +278,64 @@ impl Runtime {
         &self,
         spec: &ProviderSpec,
         manifest: &Manifest,
-        denied: Arc<AtomicU64>,
-    ) -> Result<LentHttp, LoadError> {
+        beside: Beside<'_>,
+    ) -> Result<(LentHttp, Option<PreparedPool>), LoadError> {
         let origins = effective_origins(&spec.name, &spec.config, &spec.egress, manifest)?;
         check_secret_origins(spec, &origins)?;
         let mut settings = spec.pool.clone();
         settings.address_filter = Some(self.address_filter(spec));
         settings.config.caller_timeouts = CallerTimeouts::Shorten;
-        let pool = self
-            .pools
-            .pool_or_unpooled(&spec.name, settings)
-            .map_err(|source| LoadError::Pool {
-                provider: spec.name.clone(),
-                source,
-            })?;
-        Ok(LentHttp {
+        let had = match beside {
+            Beside::Nothing => self
+                .pools
+                .pool_or_unpooled(&spec.name, settings)
+                .map(|pool| (pool, None)),
+            Beside::Others | Beside::Old(_) => self
+                .pools
+                .prepare(&spec.name, settings)
+                .map(|prepared| (prepared.pool().clone(), Some(prepared))),
+        };
+        let (pool, prepared) = had.map_err(|source| LoadError::Pool {
+            provider: spec.name.clone(),
+            source,
+        })?;
+        let denied = match beside {
+            Beside::Old(old) => old.http.as_ref().map(|http| http.denied.clone()),
+            Beside::Nothing | Beside::Others => None,
+        };
+        let lent = LentHttp {
             provider: spec.name.as_str().into(),
             pool,
             egress: Egress::new(origins),
             redactor: Redactor::new(spec.secrets.values().map(|secret| &secret.value)),
             secrets: Secrets::new(spec.secrets.clone()),
             max_request_bytes: spec.limits.max_request_bytes,
-            denied,
-        })
+            denied: denied.unwrap_or_default(),
+        };
+        Ok((lent, prepared))
     }
 
     fn address_filter(&self, spec: &ProviderSpec) -> Arc<AddressGrant> {
         let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
-        match filters.get(&spec.name) {
-            Some(filter) if filter.allows(&spec.egress.allow_private) => filter.clone(),
-            _ => {
-                let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
-                filters.insert(spec.name.clone(), filter.clone());
-                filter
-            }
+        filters.retain(|filter| filter.strong_count() > 0);
+        let mut in_use = filters.iter().filter_map(Weak::upgrade);
+        if let Some(filter) = in_use.find(|filter| filter.allows(&spec.egress.allow_private)) {
+            return filter;
         }
+        let filter = Arc::new(AddressGrant::new(spec.egress.allow_private.clone()));
+        filters.push(Arc::downgrade(&filter));
+        filter
     }
+}
+
+/// What a component is loaded beside.
+#[derive(Clone, Copy)]
+enum Beside<'a> {
+    Nothing,
+    /// Whoever has its name now.
+    Others,
+    /// The provider whose place it is to take.
+    Old(&'a Inner),
 }
 
 /// Allowed is what the manifest asks for and the operator grants: by `egress.allow`, or by the settings he gave
@@ -393,8 +445,8 @@ async fn open_storage(
     let file = spec.storage.clone().ok_or_else(|| LoadError::NoStorage {
         provider: spec.name.clone(),
     })?;
-    if let Some(open) = old.and_then(|old| old.instances.grants().storage.clone()) {
-        return Ok(Some(open));
+    if let Some(open) = old.and_then(|old| old.instances.grants().storage.as_ref()) {
+        return Ok(Some(open.within(spec.limits.storage)));
     }
     let failed = |reason: String| LoadError::Storage {
         provider: spec.name.clone(),

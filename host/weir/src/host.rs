@@ -1,28 +1,40 @@
 //! The configured providers over one runtime. Each is loaded when it is first asked for.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `load` | a component, with what the configuration grants it |
+//! | `inputs` | what is read for that outside the configuration |
+//! | `slot` | one provider's place |
+//! | `reload` | components that are replaced while they serve |
+//! | `succession` | the host of another configuration that takes this one's place |
+//! | `watch` | when files were changed |
+//! | `advice`, `error` | what to do where something is missing or wrong |
 
 mod advice;
 mod error;
+mod inputs;
 mod load;
 mod reload;
 mod slot;
+mod succession;
 mod watch;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use secrecy::SecretString;
 use weir_pool::{PoolManager, TlsError};
 use weir_runtime::{Provider, Runtime, RuntimeOptions, WasiGrant, WasiMode};
 
 use crate::bundled;
 use crate::config::settings::Wasi;
-use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig, SecretError};
+use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig};
 
 pub use error::HostError;
 pub use reload::Look;
 pub use slot::Reloads;
+pub use succession::NextHost;
 pub use watch::Watch;
 
 use slot::Slot;
@@ -30,14 +42,14 @@ use slot::Slot;
 /// The one secret that most adapters have.
 const API_KEY: &str = "api_key";
 
-/// How long an idle pool's connections are given to end when the host is closed.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// The configured providers.
+/// The providers of one configuration.
 pub struct Host {
     config: EffectiveConfig,
     runtime: Runtime,
-    providers: BTreeMap<String, Slot>,
+    /// Shared with the hosts before and after this one, where its settings are the same in both.
+    providers: BTreeMap<String, Arc<Slot>>,
+    /// The one of the configuration in force, once there was another.
+    newest: Arc<Mutex<Weak<Host>>>,
 }
 
 impl Host {
@@ -53,12 +65,13 @@ impl Host {
             .config
             .providers
             .keys()
-            .map(|name| (name.clone(), Slot::default()))
+            .map(|name| (name.clone(), Arc::default()))
             .collect();
         Ok(Host {
             config,
             runtime,
             providers,
+            newest: Arc::default(),
         })
     }
 
@@ -87,7 +100,8 @@ impl Host {
         &self.config.config.data_dir
     }
 
-    /// The provider of this name. Loads it the first time; a failure is tried again the next time.
+    /// The provider of this name. Loads it the first time; a failure is tried again the next time. One that another
+    /// configuration did away with meanwhile still serves those who hold this one.
     ///
     /// # Errors
     /// One that names the provider, and what is missing or wrong.
@@ -95,8 +109,21 @@ impl Host {
         let (Some(slot), Some(config)) = (self.providers.get(name), self.config.config.providers.get(name)) else {
             return Err(advice::unknown(name, &self.config));
         };
-        slot.serving_or(async || self.load(name, config, self.component(name).await?, None).await)
-            .await
+        if let Some(provider) = slot.serving() {
+            return Ok(provider);
+        }
+        let alone = slot.alone().await;
+        if let Some(provider) = slot.serving() {
+            return Ok(provider);
+        }
+        match self.successor() {
+            None => slot.loaded(self.load(name, config).await),
+            Some(newest) if newest.providers.contains_key(name) => {
+                drop(alone);
+                Box::pin(newest.provider(name)).await
+            }
+            Some(_) => slot.loaded(self.load_unnamed(name, config).await),
+        }
     }
 
     /// Loads every provider, side by side, and tells how each fared.
@@ -109,7 +136,7 @@ impl Host {
 
     /// The providers that are loaded.
     pub fn loaded(&self) -> Vec<Provider> {
-        self.providers.values().filter_map(Slot::serving).collect()
+        self.providers.values().filter_map(|slot| slot.serving()).collect()
     }
 
     /// Why providers do not load, or do not serve the newest component of their file, by name.
@@ -129,17 +156,10 @@ impl Host {
             .collect()
     }
 
-    /// The keys that callers of the server may show.
-    ///
-    /// # Errors
-    /// Where one is not where the configuration says.
-    pub fn api_keys(&self) -> Result<Vec<SecretString>, SecretError> {
-        self.config()
-            .server
-            .api_keys
-            .iter()
-            .map(|source| source.read(&self.config.environment))
-            .collect()
+    /// The host that has taken this one's place, if there is one.
+    fn successor(&self) -> Option<Arc<Host>> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).upgrade()?;
+        (!std::ptr::eq(self, &raw const *newest)).then_some(newest)
     }
 
     /// A configured provider's component.
@@ -169,11 +189,6 @@ impl Host {
                 }),
             },
         }
-    }
-
-    /// Closes the pools; requests in flight get a moment to finish.
-    pub async fn close(&self) {
-        self.runtime.pools().close_all(CLOSE_DEADLINE).await;
     }
 }
 

@@ -30,8 +30,11 @@ pub struct Player {
     stages: Arc<Mutex<HashMap<String, Stage>>>,
 }
 
+/// The answer to a request.
+type Answering = Arc<dyn Fn(&Sent) -> Arc<Recording> + Send + Sync>;
+
 struct Stage {
-    answer: Arc<Recording>,
+    answer: Answering,
     /// Bytes of each piece of the body; none for the whole in one.
     piece: Option<usize>,
     sent: Vec<Sent>,
@@ -87,6 +90,11 @@ impl Player {
 
     /// Puts a recording on a stage, its body to come in pieces of so many bytes.
     pub fn play(&self, stage: &str, answer: Arc<Recording>, piece: Option<usize>) {
+        self.answer_with(stage, Arc::new(move |_| answer.clone()), piece);
+    }
+
+    /// Puts what answers each request in its own way on a stage.
+    pub fn answer_with(&self, stage: &str, answer: Answering, piece: Option<usize>) {
         let stages = &mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = Vec::new();
         stages.insert(stage.to_owned(), Stage { answer, piece, sent });
@@ -106,8 +114,9 @@ impl Player {
         let (answer, piece) = {
             let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
             let stage = stages.get_mut(&stage).context("no such stage")?;
+            let answer = (stage.answer)(&sent);
             stage.sent.push(sent);
-            (stage.answer.clone(), stage.piece)
+            (answer, stage.piece)
         };
         client.write_all(&head(&answer, piece)).await?;
         match piece {

@@ -9,12 +9,11 @@ mod whole;
 
 use weir_guest::types::Error;
 
-pub use weir_guest::chat::{
-    Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta,
-};
-
-pub use self::stream::{Decoder, Streamed, given_up, stream, stream_as};
+pub use self::stream::{Streamed, stream, stream_as};
 pub use self::whole::read;
+pub use weir_guest::chat::{
+    Decoder, Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta, given_up,
+};
 
 /// How the answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

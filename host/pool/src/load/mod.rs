@@ -95,6 +95,7 @@ type Stack = BoxCloneSyncService<Call, Response<ResponseBody>, SendError>;
 pub(crate) struct Load {
     stack: Stack,
     pool: Arc<str>,
+    config: LoadConfig,
     budget: Option<Arc<Budget>>,
     breakers: Option<Arc<Breakers>>,
     throttles: Option<Arc<Throttles>>,
@@ -106,7 +107,9 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// The layers that `config` asks for, over `inner`; `None` if it asks for none. What was counted before goes on.
+    /// The layers that `config` asks for, over `inner`; `None` if it asks for none. What was counted before goes on, and
+    /// so does what was found out about origins by a part that is asked for as it was. Callers in line for a place under
+    /// the limit of concurrency stay in it, and the limit is the new one for them too.
     pub fn over<S>(inner: S, pool: Arc<str>, config: &PoolConfig, before: Option<&Self>) -> Option<Arc<Self>>
     where
         S: Service<Call, Response = Response<ResponseBody>, Error = SendError> + Clone + Send + Sync + 'static,
@@ -135,9 +138,18 @@ impl Load {
             (None, None) => None,
         };
         let budget = budget.map(|config| Arc::new(Budget::new(&config)));
-        let breakers = breaker.map(Breakers::new);
-        let throttles = rate.map(Throttles::new);
-        let limiter = most.map(|most| Limiter::new(most, adaptive, config.max_waiters));
+        let as_before = |same: fn(&LoadConfig, &LoadConfig) -> bool| before.filter(|b| same(&b.config, &config.load));
+        let breakers = as_before(|one, other| one.breaker == other.breaker)
+            .map_or_else(|| breaker.map(Breakers::new), |before| before.breakers.clone());
+        let throttles = as_before(|one, other| one.rate == other.rate)
+            .map_or_else(|| rate.map(Throttles::new), |before| before.throttles.clone());
+        let limiter = most.map(|most| match before.and_then(|before| before.limiter.clone()) {
+            Some(limiter) => {
+                limiter.resize(most, adaptive, config.max_waiters);
+                limiter
+            }
+            None => Limiter::new(most, adaptive, config.max_waiters),
+        });
 
         let service = option_layer(limiter.clone().map(|limiter| ConcurrencyLayer { limiter })).layer(inner);
         let rate = throttles.clone().map(|throttles| RateLayer {
@@ -163,6 +175,7 @@ impl Load {
         Some(Arc::new(Self {
             stack: BoxCloneSyncService::new(service),
             pool,
+            config: config.load.clone(),
             budget,
             breakers,
             throttles,
@@ -330,6 +343,38 @@ mod tests {
             let expected: Vec<_> = (1..6).map(|part| part == number.max(1)).collect();
             assert_eq!(present[..], expected, "{number}");
         }
+    }
+
+    #[test]
+    fn what_was_found_out_about_origins_outlives_a_change_of_something_else() {
+        let config = |max_tries: u32, requests_per_minute: u32| PoolConfig {
+            load: LoadConfig {
+                retry: Some(RetryConfig {
+                    max_tries: max_tries.try_into().unwrap(),
+                    ..RetryConfig::default()
+                }),
+                rate: Some(RateConfig {
+                    requests_per_minute: requests_per_minute.try_into().ok(),
+                    ..RateConfig::default()
+                }),
+                ..LoadConfig::recommended()
+            },
+            ..PoolConfig::default()
+        };
+        let before = over(&config(2, 60)).unwrap();
+        let never = tower::service_fn(|_: Call| -> BoxFuture<'static, Result<_, SendError>> {
+            Box::pin(std::future::pending())
+        });
+        let after = |config: &PoolConfig| Load::over(never, "test".into(), config, Some(&before)).unwrap();
+        let same = |after: &Load| {
+            [
+                Arc::ptr_eq(before.breakers.as_ref().unwrap(), after.breakers.as_ref().unwrap()),
+                Arc::ptr_eq(before.throttles.as_ref().unwrap(), after.throttles.as_ref().unwrap()),
+                Arc::ptr_eq(before.limiter.as_ref().unwrap(), after.limiter.as_ref().unwrap()),
+            ]
+        };
+        assert_eq!(same(&after(&config(3, 60))), [true, true, true]);
+        assert_eq!(same(&after(&config(2, 61))), [true, false, true]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
-use weir_pool::{PoolConfig, PoolError, PoolManager};
+use weir_pool::{LoadConfig, PoolConfig, PoolError, PoolManager, PoolSettings};
 
 use crate::peers::*;
 
@@ -59,19 +59,7 @@ async fn a_dropped_pool_gives_its_sockets_back_to_the_others() {
 
 #[tokio::test]
 async fn a_pool_is_resized_while_its_requests_go_on() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = gate.clone();
-    let peer = Peer::following(move |mut connection, _| {
-        let gate = opened.clone();
-        async move {
-            while connection.request().await?.is_some() {
-                gate.acquire().await.unwrap().forget();
-                connection.write(OK).await?;
-            }
-            Ok(())
-        }
-    })
-    .await;
+    let (peer, gate) = gated().await;
     let manager = manager();
     let pool = manager.pool("pool", config(4).into()).unwrap();
     let uri = peer.uri("/");
@@ -95,6 +83,99 @@ async fn a_pool_is_resized_while_its_requests_go_on() {
     assert_eq!(pool.config(), config(2));
     // The name goes with the settings in force.
     assert!(manager.pool("pool", config(2).into()).is_ok());
+}
+
+/// A peer that answers each request when it is let through.
+async fn gated() -> (Peer, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = gate.clone();
+    let peer = Peer::following(move |mut connection, _| {
+        let gate = opened.clone();
+        async move {
+            while connection.request().await?.is_some() {
+                gate.acquire().await.unwrap().forget();
+                connection.write(OK).await?;
+            }
+            Ok(())
+        }
+    });
+    (peer.await, gate)
+}
+
+#[tokio::test]
+async fn a_pool_goes_by_prepared_settings_when_they_are_installed_and_those_in_line_go_by_them_too() {
+    let (peer, gate) = gated().await;
+    let manager = manager();
+    let settings = |most| PoolSettings {
+        config: PoolConfig {
+            load: LoadConfig::recommended(),
+            ..config(most)
+        },
+        ..PoolSettings::default()
+    };
+    let pool = manager.pool("pool", settings(1)).unwrap();
+    let uri = peer.uri("/");
+    let calls: Vec<_> = (0..4)
+        .map(|_| {
+            let (pool, uri) = (pool.clone(), uri.clone());
+            tokio::spawn(async move { fetch(&pool, &uri).await })
+        })
+        .collect();
+    until(&pool, |stats| (stats.active, stats.waiting) == (1, 3)).await;
+    let prepared = manager.prepare("pool", settings(3)).unwrap();
+    assert_eq!(pool.stats().max_connections, 1, "nothing has changed yet");
+    prepared.install();
+    until(&pool, |stats| (stats.active, stats.waiting) == (3, 1)).await;
+    gate.add_permits(4);
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), "ok");
+    }
+    let idle = pool.stats().idle;
+    manager.prepare("pool", settings(3)).unwrap().install();
+    assert_eq!(pool.stats().idle, idle, "the same settings change nothing");
+}
+
+#[tokio::test]
+async fn a_pool_that_cannot_be_resized_gives_its_name_away_and_ends_with_its_last_request() {
+    let (peer, gate) = gated().await;
+    let manager = manager();
+    let old = manager.pool("pool", config(2).into()).unwrap();
+    let uri = peer.uri("/");
+    let call = tokio::spawn({
+        let (old, uri) = (old.clone(), uri.clone());
+        async move { fetch(&old, &uri).await }
+    });
+    until(&old, |stats| stats.active == 1).await;
+
+    let other = PoolConfig {
+        enable_http2: false,
+        ..config(2)
+    };
+    let prepared = manager.prepare("pool", other.clone().into()).unwrap();
+    assert_eq!(
+        manager.get("pool").unwrap().stats().active,
+        1,
+        "nothing has changed yet"
+    );
+    let new = prepared.pool().clone();
+    prepared.install();
+    assert_eq!(manager.get("pool").unwrap().stats().active, 0);
+    assert!(
+        manager.pool("pool", other.into()).is_ok(),
+        "the name goes with the new settings"
+    );
+
+    drop(old);
+    gate.add_permits(2);
+    assert_eq!(call.await.unwrap().unwrap(), "ok");
+    assert_eq!(fetch(&new, &uri).await.unwrap(), "ok");
+    until(&new, |stats| stats.idle == 1 && peer.seen.open() == 1).await;
+
+    manager.release("pool");
+    assert!(manager.get("pool").is_none() && manager.stats().is_empty());
+    gate.add_permits(1);
+    assert_eq!(fetch(&new, &uri).await.unwrap(), "ok", "who holds it goes on with it");
+    assert_eq!(peer.seen.accepted(), 2);
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Instances {
     /// Waits until the `predecessor`'s one instance is at rest, drops it, and serves those who wait for it from here
     /// on. Does nothing where instances may stand side by side.
     pub(crate) async fn take_over(self: &Arc<Self>, predecessor: &Instances) {
-        if !Arc::ptr_eq(&self.permits, &predecessor.permits) {
+        if !self.shares_its_place_with(predecessor) {
             return;
         }
         // Ends: whoever is ahead in the line is there within his call's deadline.
@@ -92,6 +92,11 @@ impl Instances {
         let _ = predecessor.successor.set(self.clone());
         let idle = std::mem::take(&mut *predecessor.lock());
         drop(idle);
+    }
+
+    /// Whether there is one instance of both at any moment.
+    pub(crate) fn shares_its_place_with(&self, predecessor: &Instances) -> bool {
+        Arc::ptr_eq(&self.permits, &predecessor.permits)
     }
 
     /// Drops the instances that were idle for too long, from time to time, as long as there are any to come.

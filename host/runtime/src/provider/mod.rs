@@ -84,6 +84,14 @@ impl Provider {
             .unwrap_or_default()
     }
 
+    /// Tells the log that it serves from now on.
+    pub(crate) fn tell_loaded(&self) {
+        let Inner {
+            name, digest, manifest, ..
+        } = &*self.inner;
+        tracing::info!(provider = %name, digest, version = manifest.version, "provider loaded");
+    }
+
     /// What was counted so far.
     pub fn stats(&self) -> ProviderStats {
         let denied = self.inner.http.as_deref().map(|http| &*http.denied);

@@ -61,6 +61,14 @@ impl Storage {
         })
     }
 
+    /// The same, for one that may keep so many bytes.
+    pub(crate) fn within(&self, quota: u64) -> Storage {
+        Storage {
+            database: self.database.clone(),
+            quota,
+        }
+    }
+
     pub(crate) fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, redb::Error> {
         let transaction = self.database.begin_read()?;
         let table = match transaction.open_table(BUCKET) {

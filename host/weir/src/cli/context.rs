@@ -62,10 +62,19 @@ impl Context {
         flag: &'static str,
         settings: impl IntoIterator<Item = (Vec<String>, String)>,
     ) -> Result<EffectiveConfig, ConfigError> {
+        load(&self.sources_with_flag(flag, settings))
+    }
+
+    /// Where these settings come from, for those who read them more than once.
+    pub fn sources_with_flag(
+        &self,
+        flag: &'static str,
+        settings: impl IntoIterator<Item = (Vec<String>, String)>,
+    ) -> Sources {
         let mut sources = self.sources.clone();
         let settings = settings.into_iter().map(|(keys, text)| (flag, keys, text));
         sources.flags.extend(settings);
-        load(&sources)
+        sources
     }
 
     /// The configured providers.

@@ -65,6 +65,9 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the HTTP API, health and metrics.
+    ///
+    /// The configuration, the components and the secrets are read again when their files change, and on SIGHUP. What is
+    /// no good is refused, with a line in the log and a reason in /health, and changes nothing.
     Serve(commands::serve::Args),
     /// Index a tree of files into a vector store; a second run sends only what changed.
     Index(commands::index::Args),

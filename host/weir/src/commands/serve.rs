@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli::{Context, Interrupted, UsageError};
-use crate::host::{Host, Look};
-use crate::server::{ServeError, Server};
+use crate::config::load;
+use crate::host::{Look, Watch};
+use crate::server::{Reloader, ServeError, Server};
 
 /// What `weir serve` takes.
 #[derive(Debug, clap::Args)]
@@ -26,17 +27,19 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let listen = args
         .listen
         .map(|text| (vec!["server".to_owned(), "listen".to_owned()], text));
-    let config = context.config_with_flag("--listen", listen)?;
+    let sources = context.sources_with_flag("--listen", listen);
+    let config = load(&sources)?;
     let signals = Signals::watch()?;
     let hang_ups = HangUps::watch()?;
     let host = Arc::new(context.open(config).await?);
-    let server = Server::bind(host.clone()).await.map_err(|error| match error {
+    let server = Server::bind(host).await.map_err(|error| match error {
         ServeError::Config(error) => anyhow::Error::new(error),
         ServeError::MissingKey(_) | ServeError::EmptyKey(_) => UsageError(error.to_string()).into(),
         ServeError::Bind { .. } => error.into(),
     })?;
 
-    let _reloading = AbortOnDropHandle::new(tokio::spawn(keep_current(host, hang_ups)));
+    let reloader = server.reloader(sources, args.eager);
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(keep_current(reloader, hang_ups)));
 
     // Where standard error is closed, the server serves all the same.
     let _ = writeln!(io::stderr(), "listening on {}", server.url());
@@ -63,13 +66,17 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-/// Looks at the components whenever their files change, and at all of them again on SIGHUP.
-async fn keep_current(host: Arc<Host>, mut hang_ups: HangUps) {
-    let mut watch = host.watch_components().unwrap_or_else(|error| {
-        tracing::warn!(%error, "changed components are not noticed; SIGHUP has them looked at");
-        None
-    });
+/// Looks at the configuration and what it names whenever a file of it changes, and at all of it again on SIGHUP.
+async fn keep_current(mut reloader: Reloader, mut hang_ups: HangUps) {
+    let mut watch = Watch::start()
+        .inspect_err(|error| tracing::warn!(%error, "changed files are not noticed; SIGHUP has them looked at"))
+        .ok();
     loop {
+        while let Some(watch) = &mut watch
+            && watch.follow(&reloader.files())
+        {
+            reloader.look(Look::ForChanges).await;
+        }
         let changed = async {
             match &mut watch {
                 Some(watch) => watch.changed().await,
@@ -80,7 +87,7 @@ async fn keep_current(host: Arc<Host>, mut hang_ups: HangUps) {
             () = hang_ups.next() => Look::Again,
             () = changed => Look::ForChanges,
         };
-        host.reload_components(look).await;
+        reloader.look(look).await;
     }
 }
 

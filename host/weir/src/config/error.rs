@@ -45,6 +45,11 @@ pub struct WrongSetting {
 }
 
 impl ConfigError {
+    /// What is wrong in one line, without the excerpt.
+    pub fn line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
     /// A setting that is wrong.
     pub fn setting(origin: Origin, path: impl Into<String>, message: impl Into<String>) -> ConfigError {
         let path = path.into();

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
+
 use super::environment::Environment;
 use super::error::ConfigError;
 use super::resilience::Resilience;
+use super::secrets::SecretError;
 use super::settings::{Config, HttpPool, Index, Limits, Server};
 use super::tree::{Node, Origin, Table, Value, join};
 use super::{de, environment, file, validate};
@@ -69,11 +72,22 @@ pub struct EffectiveConfig {
     pub environment: Environment,
     /// The file, if there was one.
     pub file: Option<PathBuf>,
+    /// Whether the file is there and sets nothing.
+    pub is_blank: bool,
     /// Whether the file lists the providers; if not, the keys in the environment make them.
     pub lists_providers: bool,
 }
 
 impl EffectiveConfig {
+    /// The keys that callers of the server may show.
+    ///
+    /// # Errors
+    /// Where one is not where the configuration says.
+    pub fn api_keys(&self) -> Result<Vec<SecretString>, SecretError> {
+        let sources = self.config.server.api_keys.iter();
+        sources.map(|source| source.read(&self.environment)).collect()
+    }
+
     /// Checks what the server would refuse to start with.
     ///
     /// # Errors
@@ -118,6 +132,7 @@ pub fn load(sources: &Sources) -> Result<EffectiveConfig, ConfigError> {
 fn effective(file: Node, path: Option<PathBuf>, sources: &Sources) -> Result<EffectiveConfig, ConfigError> {
     let environment = &sources.environment;
     let lists_providers = file.get(&["providers"]).is_some();
+    let is_blank = path.is_some() && file.table().is_none_or(Table::is_empty);
     let mut operator = file;
     operator.lay(environment.settings(&operator));
     operator.lay(flags(&sources.flags));
@@ -155,6 +170,7 @@ fn effective(file: Node, path: Option<PathBuf>, sources: &Sources) -> Result<Eff
         tree,
         environment: environment.clone(),
         file: path,
+        is_blank,
         lists_providers,
     })
 }

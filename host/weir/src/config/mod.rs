@@ -9,8 +9,11 @@
 //! | [`settings`], [`resilience`], [`proxy`], [`units`], [`secrets`], [`component`] | the typed settings |
 //! | `de`, [`error`] | from the tree to the types, and what is wrong |
 //! | `validate` | what no type can tell: names that must exist, addresses that need a grant |
+//! | [`changes`] | what differs between two configurations |
+//! | [`watched`] | the files that a running server watches |
 //! | [`show`] | the effective settings for people and programs |
 
+pub mod changes;
 pub mod component;
 mod de;
 pub mod environment;
@@ -25,7 +28,9 @@ pub mod show;
 pub mod tree;
 pub mod units;
 mod validate;
+pub mod watched;
 
+pub use changes::Changes;
 pub use component::ComponentSource;
 pub use environment::Environment;
 pub use error::ConfigError;

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, SecretGrant, WasiGrant, metadata};
+use weir_runtime::{EgressGrant, LoadError, Provider, ProviderSpec, SecretGrant, Successor, WasiGrant, metadata};
 
+use super::inputs::Inputs;
 use super::{API_KEY, Host, HostError, advice, wasi_grant};
 use crate::config::settings::Isolation;
 use crate::config::{ComponentSource, ProviderConfig, ProviderSecret};
@@ -17,14 +18,46 @@ const AUTH: &str = "auth";
 const GRANTED_SECRETS: &str = "granted_secrets";
 
 impl Host {
-    /// Loads a component, in the place of `old` where there is one.
-    pub(super) async fn load(
+    /// Loads a provider.
+    pub(super) async fn load(&self, name: &str, config: &ProviderConfig) -> Result<(Provider, Inputs), HostError> {
+        // Read first: what changes while it is loaded is then a change.
+        let inputs = Inputs::read(name, config, &self.config.environment)?;
+        let spec = self.spec(name, config, self.component(name).await?).await?;
+        let loaded = self.runtime.load(spec).await;
+        Ok((loaded.map_err(|error| advised(error, config))?, inputs))
+    }
+
+    /// Loads a provider that the configuration in force does not have any more.
+    pub(super) async fn load_unnamed(
+        &self,
+        name: &str,
+        config: &ProviderConfig,
+    ) -> Result<(Provider, Inputs), HostError> {
+        let spec = self.spec(name, config, self.component(name).await?).await?;
+        let loaded = self.runtime.load_unnamed(spec).await;
+        Ok((loaded.map_err(|error| advised(error, config))?, Inputs::default()))
+    }
+
+    /// Makes a component ready for the place of `old`.
+    pub(super) async fn load_after(
         &self,
         name: &str,
         config: &ProviderConfig,
         component: Cow<'static, [u8]>,
-        old: Option<&Provider>,
-    ) -> Result<Provider, HostError> {
+        old: &Provider,
+    ) -> Result<Successor, HostError> {
+        let spec = self.spec(name, config, component).await?;
+        let successor = self.runtime.successor(spec, old).await;
+        successor.map_err(|error| advised(error, config))
+    }
+
+    /// A component, and all that the configuration grants it.
+    async fn spec(
+        &self,
+        name: &str,
+        config: &ProviderConfig,
+        component: Cow<'static, [u8]>,
+    ) -> Result<ProviderSpec, HostError> {
         let wasi = wasi_grant(config);
         let secrets = self.secrets(name, config)?;
         let mut settings: BTreeMap<String, String> = config
@@ -45,7 +78,7 @@ impl Host {
                 settings.insert(GRANTED_SECRETS.to_owned(), granted.join(","));
             }
         }
-        let spec = ProviderSpec {
+        Ok(ProviderSpec {
             name: name.to_owned(),
             component,
             wasi,
@@ -67,21 +100,6 @@ impl Host {
             },
             limits: (&config.limits).into(),
             storage: self.storage(name, config).await?,
-        };
-        let loaded = match old {
-            None => self.runtime.load(spec).await,
-            Some(old) => self.runtime.replace(spec, old).await,
-        };
-        loaded.map_err(|error| match error {
-            LoadError::MissingSecret { provider, secret, .. } => {
-                let advice = advice::how_to_give(&provider, &secret, config);
-                HostError::MissingSecret {
-                    provider,
-                    secret,
-                    advice,
-                }
-            }
-            other => HostError::Load(other),
         })
     }
 
@@ -120,6 +138,21 @@ impl Host {
                 reason: error.to_string(),
             })?;
         Ok(Some(folder.join(format!("{name}.redb"))))
+    }
+}
+
+/// The runtime's error, with what to do in the words of the configuration.
+fn advised(error: LoadError, config: &ProviderConfig) -> HostError {
+    match error {
+        LoadError::MissingSecret { provider, secret, .. } => {
+            let advice = advice::how_to_give(&provider, &secret, config);
+            HostError::MissingSecret {
+                provider,
+                secret,
+                advice,
+            }
+        }
+        other => HostError::Load(other),
     }
 }
 

@@ -3,12 +3,10 @@
 //! The new one is admitted, compiled and asked what it wants beside the old one, and takes its place only then. Calls
 //! under way end on the old one. One that is no good leaves the old one serving.
 
-use std::path::PathBuf;
-
 use weir_runtime::Provider;
 
+use super::inputs::Inputs;
 use super::slot::Slot;
-use super::watch::Watch;
 use super::{Host, HostError};
 use crate::config::{ComponentSource, ProviderConfig};
 
@@ -22,34 +20,26 @@ pub enum Look {
 }
 
 impl Host {
-    /// Watches the files of the providers' components. None where there are none.
-    ///
-    /// # Errors
-    /// Where the system has no watches left, or a folder is not there.
-    pub fn watch_components(&self) -> Result<Option<Watch>, notify::Error> {
-        let files: Vec<PathBuf> = self.component_files().map(|(.., file)| file).collect();
-        if files.is_empty() {
-            return Ok(None);
-        }
-        Watch::start(&files).map(Some)
-    }
-
     /// Replaces every loaded component whose file holds another one. What became of it is logged, counted
     /// ([`Self::reloads`]) and, where it was refused, told ([`Self::failures`]).
     pub async fn reload_components(&self, look: Look) {
         let reloads = self
-            .component_files()
-            .map(|(name, slot, config, _)| self.reload(name, slot, config, look));
+            .of_files()
+            .map(|(name, slot, config)| self.reload(name, slot, config, look));
         futures::future::join_all(reloads).await;
     }
 
-    fn component_files(&self) -> impl Iterator<Item = (&str, &Slot, &ProviderConfig, PathBuf)> {
-        self.config().providers.iter().filter_map(|(name, config)| {
-            let ComponentSource::File(file) = ComponentSource::of(&config.component) else {
-                return None;
-            };
-            Some((name.as_str(), self.providers.get(name)?, config, file))
-        })
+    /// The providers whose component is a file.
+    fn of_files(&self) -> impl Iterator<Item = (&str, &Slot, &ProviderConfig)> {
+        let providers = self.config().providers.iter();
+        let from_file =
+            |config: &ProviderConfig| matches!(ComponentSource::of(&config.component), ComponentSource::File(_));
+        providers
+            .filter(move |(_, config)| from_file(config))
+            .filter_map(|(name, config)| {
+                let slot = self.providers.get(name)?;
+                Some((name.as_str(), &**slot, config))
+            })
     }
 
     async fn reload(&self, name: &str, slot: &Slot, config: &ProviderConfig, look: Look) {
@@ -67,15 +57,20 @@ impl Host {
         if look == Look::ForChanges && slot.has_refused(&digest) {
             return;
         }
-        match self.load(name, config, component, Some(&old)).await {
-            Ok(new) => {
+        let replaced = async {
+            let inputs = Inputs::read(name, config, &self.config.environment)?;
+            let successor = self.load_after(name, config, component, &old).await?;
+            Ok((successor.take_over().await, inputs))
+        };
+        match replaced.await {
+            Ok((new, inputs)) => {
                 tracing::info!(
                     provider = name,
                     old = old.digest(),
                     new = digest,
                     "the component was replaced"
                 );
-                slot.swap(new);
+                slot.swap(new, inputs);
             }
             Err(error) => refuse(slot, &old, Some(digest), &error),
         }

@@ -5,16 +5,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use weir_runtime::Provider;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::HostError;
+use super::inputs::Inputs;
 
 /// A provider's place. Callers take what serves at the moment and keep it to the end of their call.
 #[derive(Default)]
 pub(super) struct Slot {
     serving: ArcSwapOption<Provider>,
     /// One load at a time: a second would compile the same, and open the same storage.
-    loading: tokio::sync::Mutex<()>,
+    loading: Arc<tokio::sync::Mutex<()>>,
     history: Mutex<History>,
 }
+
+/// Held for as long as nothing else may be loaded into a place.
+pub(super) type Alone = OwnedMutexGuard<()>;
 
 #[derive(Default)]
 struct History {
@@ -22,6 +28,8 @@ struct History {
     /// The digest of the component that was refused last.
     refused: Option<String>,
     reloads: Reloads,
+    /// What was read for the one that serves.
+    inputs: Inputs,
 }
 
 /// How often a provider's component was replaced, or was not.
@@ -39,21 +47,19 @@ impl Slot {
         self.serving.load().as_deref().cloned()
     }
 
-    /// What serves; loaded now if nothing is. A failure is remembered, and tried again the next time.
-    pub(super) async fn serving_or(
-        &self,
-        load: impl AsyncFnOnce() -> Result<Provider, HostError>,
-    ) -> Result<Provider, HostError> {
-        if let Some(provider) = self.serving() {
-            return Ok(provider);
-        }
-        let _alone = self.alone().await;
-        if let Some(provider) = self.serving() {
-            return Ok(provider);
-        }
-        match load().await {
-            Ok(provider) => {
-                self.serve(provider.clone());
+    /// A place for the same provider under other settings. `serving` serves in it, who was loaded with `inputs`.
+    pub(super) fn after(&self, serving: Provider, inputs: Inputs) -> Slot {
+        let slot = Slot::default();
+        slot.history().reloads = self.reloads();
+        slot.serve(serving, inputs);
+        slot
+    }
+
+    /// What came of the first load. A failure is remembered, and tried again the next time.
+    pub(super) fn loaded(&self, loaded: Result<(Provider, Inputs), HostError>) -> Result<Provider, HostError> {
+        match loaded {
+            Ok((provider, inputs)) => {
+                self.serve(provider.clone(), inputs);
                 Ok(provider)
             }
             Err(error) => {
@@ -64,13 +70,13 @@ impl Slot {
     }
 
     /// Waits until no load is under way, and begins one.
-    pub(super) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.loading.lock().await
+    pub(super) async fn alone(&self) -> Alone {
+        self.loading.clone().lock_owned().await
     }
 
     /// From now on callers get this one.
-    pub(super) fn swap(&self, provider: Provider) {
-        self.serve(provider);
+    pub(super) fn swap(&self, provider: Provider, inputs: Inputs) {
+        self.serve(provider, inputs);
         self.history().reloads.swapped += 1;
     }
 
@@ -102,8 +108,14 @@ impl Slot {
         self.history().reloads
     }
 
-    fn serve(&self, provider: Provider) {
+    /// What was read for the one that serves.
+    pub(super) fn inputs(&self) -> Inputs {
+        self.history().inputs.clone()
+    }
+
+    pub(super) fn serve(&self, provider: Provider, inputs: Inputs) {
         self.serving.store(Some(Arc::new(provider)));
+        self.history().inputs = inputs;
         self.is_current();
     }
 

@@ -18,41 +18,90 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Files that are watched as long as this lives.
 #[derive(Debug)]
 pub struct Watch {
-    changes: mpsc::Receiver<()>,
-    _watcher: RecommendedWatcher,
+    changes: Changes,
+    watcher: RecommendedWatcher,
+    /// Those that are watched, and those that can't be.
+    folders: BTreeSet<PathBuf>,
+    unwatched: BTreeSet<PathBuf>,
 }
 
 impl Watch {
-    /// Watches the folders that the files are in: who replaces a file leaves the watched one behind.
-    pub(super) fn start(files: &[PathBuf]) -> Result<Self, notify::Error> {
+    /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// Where the system has no watches left.
+    pub fn start() -> Result<Self, notify::Error> {
         let (told, changes) = mpsc::channel(1);
-        let mut watcher = notify::recommended_watcher(move |event: Result<Event, notify::Error>| {
+        let watcher = notify::recommended_watcher(move |event: Result<Event, notify::Error>| {
             // An error is perhaps a lost event. Reading is no change, and is what a look at the files does.
             if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
                 // Full: a change is already to be told.
                 let _ = told.try_send(());
             }
         })?;
-        let folders: BTreeSet<&Path> = files.iter().map(|file| folder_of(file)).collect();
-        for folder in folders {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        }
         Ok(Self {
-            changes,
-            _watcher: watcher,
+            changes: Changes(changes),
+            watcher,
+            folders: BTreeSet::new(),
+            unwatched: BTreeSet::new(),
         })
+    }
+
+    /// Watches these files and no others from here on: the folders they are in, since who replaces a file leaves the
+    /// watched one behind. One that can't be watched is told of once.
+    ///
+    /// Returns whether a folder is watched that was not before: a change in it may have gone unnoticed.
+    pub fn follow(&mut self, files: &[PathBuf]) -> bool {
+        let wanted: BTreeSet<PathBuf> = files.iter().map(|file| folder_of(file).to_owned()).collect();
+        for folder in self.folders.difference(&wanted) {
+            // One that is not there any more is not watched either.
+            let _ = self.watcher.unwatch(folder);
+        }
+        let before = std::mem::take(&mut self.folders);
+        let untold = std::mem::take(&mut self.unwatched);
+        let mut is_new = false;
+        for folder in wanted {
+            if before.contains(&folder) {
+                self.folders.insert(folder);
+                continue;
+            }
+            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    is_new = true;
+                    self.folders.insert(folder);
+                }
+                Err(error) => {
+                    if !untold.contains(&folder) {
+                        let folder = folder.display();
+                        tracing::warn!(%folder, %error, "changes in this folder are not noticed; SIGHUP has them looked at");
+                    }
+                    self.unwatched.insert(folder);
+                }
+            }
+        }
+        is_new
     }
 
     /// Waits for a change, and for the end of the writing.
     pub async fn changed(&mut self) {
-        if self.changes.recv().await.is_none() {
+        self.changes.settled().await;
+    }
+}
+
+/// Tells of changes as they come.
+#[derive(Debug)]
+struct Changes(mpsc::Receiver<()>);
+
+impl Changes {
+    async fn settled(&mut self) {
+        if self.0.recv().await.is_none() {
             // Nothing tells of changes any more.
             return std::future::pending().await;
         }
         let latest = tokio::time::Instant::now() + PATIENCE;
         loop {
             let quiet = tokio::time::Instant::now() + QUIET;
-            if !matches!(timeout_at(quiet.min(latest), self.changes.recv()).await, Ok(Some(()))) {
+            if !matches!(timeout_at(quiet.min(latest), self.0.recv()).await, Ok(Some(()))) {
                 return;
             }
         }
@@ -63,5 +112,39 @@ fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// How long after the first change the files are looked at, where one comes every `step` for so long.
+    async fn looked_at_after(step: Duration, writing: Duration) -> Duration {
+        let (told, changes) = mpsc::channel(1);
+        let began = Instant::now();
+        tokio::spawn(async move {
+            while began.elapsed() <= writing {
+                let _ = told.try_send(());
+                sleep(step).await;
+            }
+            told.closed().await;
+        });
+        Changes(changes).settled().await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_are_looked_at_when_nothing_was_written_for_a_while() {
+        let millis = Duration::from_millis;
+        assert_eq!(looked_at_after(millis(50), millis(500)).await, millis(500) + QUIET);
+        assert_eq!(looked_at_after(millis(500), millis(100)).await, QUIET);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_are_looked_at_though_the_writing_does_not_end() {
+        assert_eq!(looked_at_after(QUIET / 2, PATIENCE * 3).await, PATIENCE);
     }
 }

@@ -15,7 +15,7 @@ use super::error::ApiError;
 
 /// The keys that open the API, hashed: so that comparing takes the same time whatever a guess has right, its length
 /// included.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ApiKeys(Vec<blake3::Hash>);
 
 /// A key that anyone could send. Keys count from 1.
@@ -47,7 +47,7 @@ pub(crate) async fn authenticate(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    admit(&app.keys, request.headers())?;
+    admit(&app.serving().keys, request.headers())?;
     Ok(next.run(request).await)
 }
 

@@ -46,9 +46,10 @@ pub(crate) async fn completions(
 }
 
 async fn whole(app: &App, id: &RequestId, call: ChatCall) -> Result<Response, ApiError> {
-    let targets = resolve(app.backend.as_ref(), RouteTable::Chat, call.model.as_deref())?;
+    let backend = app.backend();
+    let targets = resolve(backend.as_ref(), RouteTable::Chat, call.model.as_deref())?;
     let operation = RouteTable::Chat.operation();
-    let (response, answered) = first_answer(app.backend.as_ref(), &targets, operation, |provider, model| {
+    let (response, answered) = first_answer(backend.as_ref(), &targets, operation, |provider, model| {
         provider.chat(Request {
             model,
             ..call.request.clone()
@@ -59,9 +60,10 @@ async fn whole(app: &App, id: &RequestId, call: ChatCall) -> Result<Response, Ap
 }
 
 async fn streamed(app: &App, id: &RequestId, call: ChatCall) -> Result<Response, ApiError> {
-    let targets = resolve(app.backend.as_ref(), RouteTable::Chat, call.model.as_deref())?;
+    let backend = app.backend();
+    let targets = resolve(backend.as_ref(), RouteTable::Chat, call.model.as_deref())?;
     let operation = RouteTable::Chat.operation();
-    let (answer, answered) = first_answer(app.backend.as_ref(), &targets, operation, |provider, model| {
+    let (answer, answered) = first_answer(backend.as_ref(), &targets, operation, |provider, model| {
         provider.chat_streaming(Request {
             model,
             ..call.request.clone()

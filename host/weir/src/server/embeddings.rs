@@ -81,14 +81,14 @@ pub(crate) async fn embeddings(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody<EmbeddingsBody>,
 ) -> Result<Response, ApiError> {
-    let backend = app.backend.as_ref();
-    let targets = resolve(backend, RouteTable::Embeddings, body.model.as_deref())?;
+    let backend = app.backend();
+    let targets = resolve(backend.as_ref(), RouteTable::Embeddings, body.model.as_deref())?;
     let base64 = body.encoding_format == Some(EncodingFormat::Base64);
     let request = request(body)?;
     let inputs = request.inputs.len();
 
     let operation = RouteTable::Embeddings.operation();
-    let (response, answered) = first_answer(backend, &targets, operation, |provider, model| {
+    let (response, answered) = first_answer(backend.as_ref(), &targets, operation, |provider, model| {
         provider.embed(EmbeddingRequest {
             model,
             ..request.clone()

@@ -3,7 +3,7 @@
 //! | `status` | when | HTTP |
 //! |---|---|---|
 //! | `healthy` | every provider is loaded or stands by, and every pool is healthy | 200 |
-//! | `degraded` | a provider did not load, or serves an old component since the new one was refused, or a pool is not healthy | 200 |
+//! | `degraded` | a provider did not load, or serves an old component since the new one was refused, or the configuration was refused that is there now, or a pool is not healthy | 200 |
 //! | `unhealthy` | every provider failed to load, or the server is stopping | 503 |
 //!
 //! A pool is degraded or unhealthy for the reasons that it gives itself ([`weir_pool::HealthReason`]). A pool that can
@@ -20,7 +20,7 @@ use serde::Serialize;
 use weir_pool::HealthStatus;
 
 use super::app::App;
-use super::backend::PoolReport;
+use super::backend::{Backend, PoolReport};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -44,8 +44,20 @@ impl From<HealthStatus> for Status {
 struct Health {
     status: Status,
     uptime_seconds: f64,
+    configuration: Configuration,
     services: BTreeMap<String, Service>,
     http_pools: BTreeMap<String, PoolHealth>,
+}
+
+/// Whether the server goes by the configuration that is there.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum Configuration {
+    Healthy,
+    /// It goes by the one before.
+    Degraded {
+        error: String,
+    },
 }
 
 /// A provider, as far as it is loaded.
@@ -110,9 +122,13 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static
 }
 
 fn observe(app: &App) -> Health {
-    let services = services(app);
-    let http_pools: BTreeMap<_, _> = app
-        .backend
+    let backend = app.backend();
+    let configuration = match app.reloads.refusal() {
+        None => Configuration::Healthy,
+        Some(error) => Configuration::Degraded { error },
+    };
+    let services = services(app, backend.as_ref());
+    let http_pools: BTreeMap<_, _> = backend
         .pools()
         .into_iter()
         .map(|report| (report.name.clone(), pool(&report)))
@@ -123,7 +139,8 @@ fn observe(app: &App) -> Health {
         .count();
     let status = if app.lifecycle.is_draining() || (failed > 0 && failed == services.len()) {
         Status::Unhealthy
-    } else if services.values().any(|service| !service.is_as_it_should_be())
+    } else if configuration != Configuration::Healthy
+        || services.values().any(|service| !service.is_as_it_should_be())
         || http_pools.values().any(|pool| pool.state != Status::Healthy)
     {
         Status::Degraded
@@ -133,26 +150,27 @@ fn observe(app: &App) -> Health {
     Health {
         status,
         uptime_seconds: app.lifecycle.uptime().as_secs_f64(),
+        configuration,
         services,
         http_pools,
     }
 }
 
-fn services(app: &App) -> BTreeMap<String, Service> {
-    let loaded = app.backend.loaded();
-    let mut failures = app.backend.failures();
+fn services(app: &App, backend: &dyn Backend) -> BTreeMap<String, Service> {
+    let loaded = backend.loaded();
+    let mut failures = backend.failures();
     let service = |name: String| {
         let serves = loaded.iter().any(|provider| provider.name() == name);
         let service = match failures.remove(&name) {
             Some(error) if serves => Service::Degraded { error },
             Some(error) => Service::Failed { error },
             None if serves => Service::Healthy,
-            None if app.lifecycle.is_loading() && app.backend.loads_at_start(&name) => Service::Loading,
+            None if app.lifecycle.is_loading() && backend.loads_at_start(&name) => Service::Loading,
             None => Service::Standby,
         };
         (name, service)
     };
-    app.backend.provider_names().into_iter().map(service).collect()
+    backend.provider_names().into_iter().map(service).collect()
 }
 
 fn pool(PoolReport { stats, health, .. }: &PoolReport) -> PoolHealth {
@@ -178,7 +196,7 @@ mod tests {
 
     async fn app(backend: FakeBackend) -> Arc<App> {
         let app = App::new(Arc::new(backend), ApiKeys::default());
-        app.lifecycle.load_all(app.backend.as_ref()).await;
+        app.lifecycle.load_all(app.backend().as_ref()).await;
         app
     }
 
@@ -199,6 +217,7 @@ mod tests {
         let expected = json!({
             "status": "healthy",
             "uptime_seconds": null,
+            "configuration": {"state": "healthy"},
             "services": {"voyage": {"state": "healthy"}},
             "http_pools": {"voyage": {
                 "active": 2, "idle": 3, "total_requests": 70, "timeouts": 5, "pool_exhaustions": 1, "state": "healthy",
@@ -229,6 +248,24 @@ mod tests {
             answer.json["services"]["acme"],
             json!({"state": "degraded", "error": "no component"})
         );
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_was_refused_degrades_and_is_told_until_a_good_one_comes() {
+        let app = app(FakeBackend::default().provider(FakeProvider::new("up"))).await;
+        app.reloads.refuse("weir.toml:3:1: no".to_owned());
+        let answer = health_of(&app).await;
+        assert_eq!((answer.status, &answer.json["status"]), (200, &json!("degraded")));
+        let told = json!({"state": "degraded", "error": "weir.toml:3:1: no"});
+        assert_eq!(answer.json["configuration"], told);
+        for good in [
+            super::super::reloads::Reloads::apply,
+            super::super::reloads::Reloads::is_current,
+        ] {
+            app.reloads.refuse("no".to_owned());
+            good(&app.reloads);
+            assert_eq!(health_of(&app).await.json["status"], json!("healthy"));
+        }
     }
 
     #[tokio::test]
@@ -282,7 +319,7 @@ mod tests {
         let status = async |path| get_from(router(app.clone()), path).await.status;
         assert_eq!(status("/livez").await, 200);
         assert_eq!(status("/readyz").await, 503, "the providers were not tried yet");
-        app.lifecycle.load_all(app.backend.as_ref()).await;
+        app.lifecycle.load_all(app.backend().as_ref()).await;
         assert_eq!(status("/readyz").await, 200);
         for path in ["/health", "/metrics", "/v1/models", "/v1/pools", "/v1/providers"] {
             assert_eq!(status(path).await, 401, "{path}");

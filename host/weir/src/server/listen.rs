@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -10,9 +11,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::app::App;
 use super::auth::{ApiKeys, EmptyKey};
 use super::connections::Connections;
+use super::reload::Reloader;
 use super::routes::router;
-use crate::config::{ConfigError, SecretError};
+use crate::config::{ConfigError, SecretError, Sources};
 use crate::host::Host;
+
+/// How long a pool's connections are given to end when the server has stopped.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The server can't start.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +56,7 @@ impl Server {
     /// Without keys only a loopback address may be listened on.
     pub async fn bind(host: Arc<Host>) -> Result<Self, ServeError> {
         host.effective_config().check_server()?;
-        let keys = ApiKeys::new(&host.api_keys()?)?;
+        let keys = ApiKeys::new(&host.effective_config().api_keys()?)?;
         let address = host.config().server.address();
         let failed = |source| ServeError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -70,6 +75,11 @@ impl Server {
         &self.url
     }
 
+    /// What keeps it current with its configuration. Where the server is to be `eager`, so is this.
+    pub fn reloader(&self, sources: Sources, eager: bool) -> Reloader {
+        Reloader::new(self.app.clone(), self.host.clone(), sources, eager)
+    }
+
     /// Serves until `shutdown`. Where it is `eager`, it loads the providers meanwhile; else each is loaded by its first
     /// request. Then stops: takes no more connections, lets the requests in flight end within 30 s or until `cut_short`,
     /// closes the pools.
@@ -84,9 +94,12 @@ impl Server {
         let Self {
             listener, app, host, ..
         } = self;
+        let pools = host.runtime().pools().clone();
+        // A provider that another configuration does away with ends when nobody holds it.
+        drop(host);
         let loading = if eager {
             let app = app.clone();
-            let load_all = async move { app.lifecycle.load_all(app.backend.as_ref()).await };
+            let load_all = async move { app.lifecycle.load_all(app.backend().as_ref()).await };
             Some(AbortOnDropHandle::new(tokio::spawn(load_all)))
         } else {
             app.lifecycle.load_none();
@@ -96,7 +109,7 @@ impl Server {
         drop(loading);
         app.lifecycle.start_draining();
         let cut = connections.drain(&app.lifecycle, cut_short).await;
-        host.close().await;
+        pools.close_all(CLOSE_DEADLINE).await;
         cut
     }
 }

@@ -14,16 +14,17 @@ use crate::telemetry::metrics::Snapshot;
 pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let exposition = Exposition::negotiate(accept);
+    let backend = app.backend();
     let snapshot = Snapshot {
-        pools: app
-            .backend
+        pools: backend
             .pools()
             .into_iter()
             .map(|pool| (pool.name, pool.stats))
             .collect(),
-        fallbacks: app.backend.pool_fallbacks(),
-        providers: app.backend.provider_stats(),
-        reloads: app.backend.reloads(),
+        fallbacks: backend.pool_fallbacks(),
+        providers: backend.provider_stats(),
+        reloads: backend.reloads(),
+        config_reloads: app.reloads.counts(),
     };
     let text = exposition.write(snapshot).map_err(|error| {
         ApiError::new(

@@ -2,7 +2,7 @@
 //!
 //! A request comes in through [`connections`], is named and timed by [`observe`], let in by [`auth`], and led by
 //! [`routes`] to one of the shapes; [`resolve`] says whom to ask, [`attempt`] asks, [`error`] gives every failure the
-//! shape that clients know.
+//! shape that clients know. [`reload`] takes the server from one configuration to the next.
 
 mod app;
 mod attempt;
@@ -27,6 +27,9 @@ mod observe;
 mod operation;
 mod pools;
 mod providers;
+mod refusal;
+mod reload;
+pub(crate) mod reloads;
 mod request_id;
 mod rerank;
 mod resolve;
@@ -34,3 +37,4 @@ mod routes;
 
 pub use auth::EmptyKey;
 pub use listen::{ServeError, Server};
+pub use reload::Reloader;

@@ -36,9 +36,10 @@ struct ModelEntry {
 }
 
 pub(crate) async fn models(State(app): State<Arc<App>>) -> Json<ModelList> {
-    let mut names = app.backend.provider_names();
-    names.retain(|name| app.backend.loads_at_start(name));
-    let lists = join_all(names.iter().map(async |name| match app.backend.provider(name).await {
+    let backend = app.backend();
+    let mut names = backend.provider_names();
+    names.retain(|name| backend.loads_at_start(name));
+    let lists = join_all(names.iter().map(async |name| match backend.provider(name).await {
         Ok(provider) if has_a_route(provider.as_ref()) => of_provider(&provider).await,
         _ => Vec::new(),
     }))

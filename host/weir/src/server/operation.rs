@@ -26,7 +26,7 @@ pub(crate) async fn operation(
     JsonBody(input): JsonBody<Value>,
 ) -> Response {
     let begun = Instant::now();
-    let outcome = app.backend.run(&provider, &operation, input).await;
+    let outcome = app.backend().run(&provider, &operation, input).await;
     let attempts = if outcome.as_ref().is_err_and(|error| !error.was_called) {
         0
     } else {

@@ -11,7 +11,7 @@ use super::backend::PoolReport;
 
 pub(crate) async fn pools(State(app): State<Arc<App>>) -> Json<Value> {
     let pools: Map<String, Value> = app
-        .backend
+        .backend()
         .pools()
         .into_iter()
         .map(|report| (report.name.clone(), pool(&report)))

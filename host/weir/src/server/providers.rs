@@ -9,5 +9,5 @@ use serde_json::Value;
 use super::app::App;
 
 pub(crate) async fn providers(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(app.backend.describe_providers().await)
+    Json(app.backend().describe_providers().await)
 }

@@ -97,8 +97,8 @@ pub(crate) async fn rerank(
     Extension(id): Extension<RequestId>,
     JsonBody(body): JsonBody<RerankBody>,
 ) -> Result<Response, ApiError> {
-    let backend = app.backend.as_ref();
-    let targets = resolve(backend, RouteTable::Rerank, body.model.as_deref())?;
+    let backend = app.backend();
+    let targets = resolve(backend.as_ref(), RouteTable::Rerank, body.model.as_deref())?;
     let shape = if body.top_k.is_some() {
         Shape::Voyage
     } else {
@@ -108,7 +108,7 @@ pub(crate) async fn rerank(
     let request = request(body)?;
 
     let operation = RouteTable::Rerank.operation();
-    let (response, answered) = first_answer(backend, &targets, operation, |provider, model| {
+    let (response, answered) = first_answer(backend.as_ref(), &targets, operation, |provider, model| {
         provider.rerank(reranking::Request {
             model,
             ..request.clone()

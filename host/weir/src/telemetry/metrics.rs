@@ -12,6 +12,7 @@ use weir_pool::{BreakerState, HistogramSnapshot, PoolStats};
 use weir_runtime::ProviderStats;
 
 use crate::host::Reloads;
+use crate::server::reloads::ConfigReloads;
 
 /// What there is to tell at one moment, by the name of the pool and of the provider.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct Snapshot {
     pub fallbacks: BTreeMap<String, u64>,
     pub providers: Vec<(String, ProviderStats)>,
     pub reloads: Vec<(String, Reloads)>,
+    pub config_reloads: ConfigReloads,
 }
 
 /// Which histogram of a pool.
@@ -258,6 +260,15 @@ impl Snapshot {
                 outcomes.map(|(outcome, count)| ([("provider", name.clone()), ("outcome", outcome.to_owned())], count))
             }),
         )?;
+        let ConfigReloads { applied, refused } = self.config_reloads;
+        counters(
+            encoder,
+            "weir_config_reloads",
+            "Configurations that were to replace the one in force.",
+            [("applied", applied), ("refused", refused)]
+                .into_iter()
+                .map(|(outcome, count)| ([("outcome", outcome.to_owned())], count)),
+        )?;
         counters(
             encoder,
             "weir_egress_denied",
@@ -361,6 +372,7 @@ mod tests {
             fallbacks: BTreeMap::from([("voyage".to_owned(), 1)]),
             providers: Vec::new(),
             reloads: vec![("acme".to_owned(), Reloads { swapped: 2, refused: 1 })],
+            config_reloads: ConfigReloads { applied: 3, refused: 4 },
         };
         Exposition::OpenMetrics.write(snapshot).unwrap()
     }
@@ -371,6 +383,8 @@ mod tests {
         for line in [
             "weir_provider_reloads_total{provider=\"acme\",outcome=\"swapped\"} 2\n",
             "weir_provider_reloads_total{provider=\"acme\",outcome=\"refused\"} 1\n",
+            "weir_config_reloads_total{outcome=\"applied\"} 3\n",
+            "weir_config_reloads_total{outcome=\"refused\"} 4\n",
         ] {
             assert!(text.contains(line), "{line}{text}");
         }

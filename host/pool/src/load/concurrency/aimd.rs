@@ -30,6 +30,14 @@ impl Aimd {
         }
     }
 
+    /// Moves between these from here on. What was found out by complaints of the server stands.
+    pub fn resize(&mut self, floor: usize, ceiling: usize) {
+        let limit = if self.is_lowered() { self.limit } else { ceiling };
+        self.floor = floor.clamp(1, ceiling);
+        self.ceiling = ceiling;
+        self.limit = limit.clamp(self.floor, ceiling);
+    }
+
     pub fn limit(&self) -> usize {
         self.limit
     }
@@ -110,6 +118,18 @@ mod tests {
             }
             assert_eq!(aimd.limit(), expected);
         }
+    }
+
+    #[test]
+    fn another_ceiling_is_the_limit_unless_the_server_has_complained() {
+        let mut aimd = Aimd::new(1, 8);
+        aimd.resize(1, 16);
+        assert_eq!((aimd.limit(), aimd.is_lowered()), (16, false));
+        aimd.overloaded(aimd.epoch());
+        aimd.resize(1, 32);
+        assert_eq!((aimd.limit(), aimd.is_lowered()), (8, true));
+        aimd.resize(1, 4);
+        assert_eq!((aimd.limit(), aimd.is_lowered()), (4, false));
     }
 
     #[test]

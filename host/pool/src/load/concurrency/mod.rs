@@ -44,7 +44,7 @@ impl Default for AdaptiveConcurrency {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     places: Arc<Semaphore>,
-    max_waiters: usize,
+    max_waiters: AtomicUsize,
     waiting: AtomicUsize,
     state: Mutex<State>,
 }
@@ -65,7 +65,7 @@ impl Limiter {
         let limit = most.get().min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             places: Arc::new(Semaphore::new(limit)),
-            max_waiters,
+            max_waiters: AtomicUsize::new(max_waiters),
             waiting: AtomicUsize::new(0),
             state: Mutex::new(State {
                 aimd: adaptive.map(|adaptive| Aimd::new(adaptive.floor.get(), limit)),
@@ -74,6 +74,24 @@ impl Limiter {
                 owed: 0,
             }),
         })
+    }
+
+    /// Goes by another limit from here on. Nobody loses a place, or the turn in line.
+    pub fn resize(&self, most: NonZeroUsize, adaptive: Option<&AdaptiveConcurrency>, max_waiters: usize) {
+        self.max_waiters.store(max_waiters, Ordering::Relaxed);
+        let most = most.get().min(Semaphore::MAX_PERMITS);
+        let mut state = self.lock();
+        let limit = match (&mut state.aimd, adaptive) {
+            (Some(aimd), Some(adaptive)) => {
+                aimd.resize(adaptive.floor.get(), most);
+                aimd.limit()
+            }
+            (aimd, adaptive) => {
+                *aimd = adaptive.map(|adaptive| Aimd::new(adaptive.floor.get(), most));
+                most
+            }
+        };
+        state.move_to(limit, &self.places);
     }
 
     /// How many may be under way now.
@@ -115,7 +133,7 @@ impl Limiter {
     async fn wait(&self, call: &Call) -> Result<OwnedSemaphorePermit, SendError> {
         let _waiting = Waiting::join(self).ok_or_else(|| SendError::TooManyWaiters {
             origin: call.origin().clone(),
-            limit: self.max_waiters,
+            limit: self.max_waiters.load(Ordering::Relaxed),
         })?;
         let pool_at = call.deadlines.pool_at();
         let until = call.deadlines.total_at().map_or(pool_at, |total| total.min(pool_at));
@@ -142,9 +160,12 @@ impl Limiter {
 impl State {
     /// Brings the number of places in line with what the limit has become.
     fn follow(&mut self, places: &Semaphore) {
-        let Some(target) = self.aimd.as_ref().map(Aimd::limit) else {
-            return;
-        };
+        if let Some(target) = self.aimd.as_ref().map(Aimd::limit) {
+            self.move_to(target, places);
+        }
+    }
+
+    fn move_to(&mut self, target: usize, places: &Semaphore) {
         if target > self.limit {
             let more = target - self.limit;
             let forgiven = more.min(self.owed);
@@ -167,7 +188,8 @@ struct Waiting<'a>(&'a AtomicUsize);
 impl<'a> Waiting<'a> {
     fn join(limiter: &'a Limiter) -> Option<Self> {
         let waiting = Self(&limiter.waiting);
-        (limiter.waiting.fetch_add(1, Ordering::Relaxed) < limiter.max_waiters).then_some(waiting)
+        let ahead = limiter.waiting.fetch_add(1, Ordering::Relaxed);
+        (ahead < limiter.max_waiters.load(Ordering::Relaxed)).then_some(waiting)
     }
 }
 

@@ -142,3 +142,29 @@ async fn places_beyond_a_lowered_limit_are_taken_away_as_they_come_back() {
     drop(held);
     assert_eq!(service.limiter.places.available_permits(), service.limiter.limit());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_raised_limit_lets_those_in_line_through_and_a_lowered_one_takes_places_as_they_come_back() {
+    let script = Script::of([Step::Slow(SECOND, 200)]);
+    let service = limited(&script, 1, true);
+    let adaptive = AdaptiveConcurrency::default();
+    let resize = |most| {
+        service
+            .limiter
+            .resize(NonZeroUsize::new(most).unwrap(), Some(&adaptive), 10)
+    };
+    let began = Instant::now();
+    let callers = join_all((0..6).map(|_| async {
+        drop(sent(&service).await.unwrap());
+        began.elapsed().as_secs()
+    }));
+    let operator = async {
+        yield_now().await;
+        assert_eq!((script.seen(), service.limiter.waiting()), (1, 5));
+        resize(4);
+        tokio::time::sleep(SECOND / 2).await;
+        assert_eq!((script.seen(), service.limiter.waiting()), (4, 2));
+        resize(1);
+    };
+    assert_eq!(tokio::join!(callers, operator).0, [1, 1, 1, 1, 2, 3]);
+}
