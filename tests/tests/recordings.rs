@@ -39,7 +39,7 @@ async fn every_recorded_answer_gives_its_result_or_its_error() {
         Err(absent) => return println!("NOTHING WAS TRIED: {absent}"),
     };
     let mut left_out = Vec::new();
-    let mut stages: BTreeMap<(String, String, String), Stage> = BTreeMap::new();
+    let mut stages: BTreeMap<(String, String, String, String), Stage> = BTreeMap::new();
     let mut known = BTreeMap::new();
     for read in recordings::all(&folder).unwrap() {
         let recording = match read {
@@ -57,7 +57,13 @@ async fn every_recorded_answer_gives_its_result_or_its_error() {
         match formats::case(&recording) {
             Ok(case) => {
                 let next = format!("stage{}", stages.len());
-                let key = (preset.clone(), case.base.clone(), case.settings.clone());
+                // What it says of a quota is heeded, and would hold up those that follow.
+                let alone = if recording.tells_of_a_quota() {
+                    recording.name.clone()
+                } else {
+                    String::new()
+                };
+                let key = (preset.clone(), case.base.clone(), case.settings.clone(), alone);
                 let stage = stages.entry(key).or_insert_with(|| Stage {
                     name: next,
                     preset,
@@ -150,7 +156,7 @@ async fn replay(
     let is_refused = !matches!(case.expected, Expected::Result(_));
     if !case.streams || is_refused {
         player.play(&stage.name, recording.clone(), None);
-        let found = call(stage, case, false, server).await;
+        let found = call(stage, case, false, server).await?;
         sent_as_recorded(stage, case, recording, &player.sent(&stage.name))?;
         expect(&case.expected, found.first().unwrap_or(&Value::Null))?;
     }
@@ -160,7 +166,7 @@ async fn replay(
     let mut first: Option<Vec<Value>> = None;
     for piece in [None, Some(64), Some(7), Some(2), Some(1)] {
         player.play(&stage.name, recording.clone(), piece);
-        let events = call(stage, case, true, server).await;
+        let events = call(stage, case, true, server).await?;
         sent_as_recorded(stage, case, recording, &player.sent(&stage.name))?;
         expect(&case.expected, &recordings::case::whole(&events))?;
         // How texts are cut into events is the provider's to say, not the network's.
@@ -175,15 +181,23 @@ async fn replay(
 }
 
 /// The answer, or each of its events.
-async fn call(stage: &Stage, case: &Case, streamed: bool, server: &Server) -> Vec<Value> {
+async fn call(stage: &Stage, case: &Case, streamed: bool, server: &Server) -> Result<Vec<Value>, String> {
     let mut input = case.input.clone();
     if streamed {
         input["stream"] = true.into();
     }
     let path = format!("/v1/providers/{}/{}", stage.name, case.operation);
-    let answer = server.post_raw(&path, input).await.unwrap();
-    let body = String::from_utf8_lossy(answer.body()).into_owned();
-    body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let answer = server
+        .post_raw(&path, input)
+        .await
+        .map_err(|error| format!("{error:#}"))?;
+    let lines = answer
+        .body()
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).map_err(|error| error.to_string()))
+        .collect()
 }
 
 fn expect(expected: &Expected, found: &Value) -> Result<(), String> {

@@ -6,6 +6,7 @@ mod conversation;
 mod google;
 mod huggingface;
 mod openai;
+mod qdrant;
 mod tavily;
 mod vectors;
 mod voyage;
@@ -22,11 +23,12 @@ use openai::Dialect;
 pub fn case(recording: &Recording) -> Result<Case, String> {
     match recording.provider.as_str() {
         "azure" => azure::case(recording),
-        "bedrock" | "qdrant" | "qdrant-server" => Err("no format of it is known here".to_owned()),
+        "bedrock" => Err("no format of it is known here".to_owned()),
         "cohere" => cohere::case(recording),
         "google" => google::case(recording),
         "huggingface" => huggingface::case(recording),
         "perplexity" => openai::case(recording, &Dialect::PERPLEXITY),
+        "qdrant" | "qdrant-server" => qdrant::case(recording),
         "tavily" => tavily::case(recording),
         "voyage" => voyage::case(recording),
         _ => openai::case(recording, &Dialect::OPENAI),
