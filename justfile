@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-adapters := "voyage cohere openai mistral azure huggingface perplexity qdrant local memory"
+adapters := "voyage cohere openai mistral azure huggingface perplexity google anthropic bedrock qdrant local memory"
 
 # Lists the recipes.
 default:

@@ -60,7 +60,7 @@ pub fn of_answer(status: u16, headers: &[Header], body: &[u8]) -> Error {
             status: Some(status),
             code: words.code,
             request_id: request_id.or(words.id),
-            retry_after: retry_after::nanoseconds(headers, SystemTime::now),
+            retry_after: retry_after::nanoseconds(headers, SystemTime::now).or(words.wait),
         },
     )
 }
@@ -72,13 +72,14 @@ pub fn inside_answer(told: &[u8]) -> Error {
         code,
         id,
         status,
+        wait,
     } = Words::of(told);
     let failure = Failure {
         message,
         status,
         code,
         request_id: id,
-        retry_after: None,
+        retry_after: wait,
     };
     match status {
         Some(status) => by_status(status, failure),
@@ -96,15 +97,21 @@ pub fn too_large_if(error: Error, says_so: impl FnOnce(&Failure) -> bool) -> Err
     }
 }
 
-/// The value of the first header of that name.
-pub(crate) fn find<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| header.value.as_str())
+/// What the provider said, if `error` is a refusal.
+pub fn told(error: &mut Error) -> Option<&mut Failure> {
+    match error {
+        Error::InvalidInput(failure)
+        | Error::TooLarge(failure)
+        | Error::Unauthorized(failure)
+        | Error::RateLimited(failure)
+        | Error::NotFound(failure)
+        | Error::Upstream(failure) => Some(failure),
+        _ => None,
+    }
 }
 
-fn by_status(status: u16, failure: Failure) -> Error {
+/// The error of this status, with those words. For the errors that came inside an answer.
+pub fn by_status(status: u16, failure: Failure) -> Error {
     match status {
         400 | 422 => Error::InvalidInput(failure),
         401 | 403 => Error::Unauthorized(failure),
@@ -113,6 +120,14 @@ fn by_status(status: u16, failure: Failure) -> Error {
         429 => Error::RateLimited(failure),
         _ => Error::Upstream(failure),
     }
+}
+
+/// The value of the first header of that name.
+pub fn find<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(name))
+        .map(|header| header.value.as_str())
 }
 
 fn own(message: impl Into<String>) -> Failure {

@@ -1,6 +1,7 @@
 //! Answers decoded from JSON, with errors that name their place.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{Error, failure};
 
@@ -21,6 +22,15 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
 pub fn read_first<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     T::deserialize(&mut deserializer).map_err(|error| explain(text, &error))
+}
+
+/// JSON that the caller gave as text, to be sent as it is.
+///
+/// # Errors
+/// `invalid-input` naming `subject` (the parameter `stop`) if it is no JSON.
+pub fn given(text: &str, subject: impl FnOnce() -> String) -> Result<&RawValue, Error> {
+    serde_json::from_slice(text.as_bytes())
+        .map_err(|error| failure::refused(format!("{} is no JSON: {error}", subject())))
 }
 
 #[cold]

@@ -11,8 +11,9 @@
 //! | [`request`], [`response`] | JSON over the lent HTTP |
 //! | [`failure`] | a refusal turned into an [`Error`], the provider's words kept |
 //! | [`json`] | answers decoded, errors naming their place |
-//! | [`sse`], [`events`], [`streaming`] | answers that come in events |
+//! | [`sse`], [`eventstream`], [`events`], [`streaming`] | answers that come in events |
 //! | [`vectors`], [`ranking`] | batches of results, checked |
+//! | [`chat`] | the contract's records of conversations |
 //!
 //! Everything but the sending itself is plain Rust, tested on the machine itself (`cargo native-test`).
 
@@ -20,7 +21,9 @@ mod bindings;
 mod retry_after;
 mod words;
 
+pub mod chat;
 pub mod events;
+pub mod eventstream;
 pub mod failure;
 pub mod json;
 pub mod manifest;

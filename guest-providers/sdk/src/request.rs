@@ -17,6 +17,7 @@
 
 use serde::Serialize;
 
+use crate::events::Framing;
 use crate::pooled_http::{self, Credential, HeaderCredential};
 use crate::types::Header;
 use crate::{Error, Events, Response, failure};
@@ -24,12 +25,16 @@ use crate::{Error, Events, Response, failure};
 /// Corrects the error a refusal is taken for.
 pub type Classify = fn(Error) -> Error;
 
+/// Reads the error out of an answer whose status is not 2xx: [`failure::of_answer`], or what calls it.
+pub type Refusal = fn(status: u16, headers: &[Header], body: &[u8]) -> Error;
+
 /// A request to be sent.
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     wire: pooled_http::Request,
     classify: Classify,
+    refusal: Refusal,
     unserializable: Option<String>,
 }
 
@@ -110,14 +115,21 @@ impl Request {
         self
     }
 
+    /// Reads refusals in a way of its own, where a provider tells more than its words and its status.
+    pub fn refusal(mut self, read: Refusal) -> Self {
+        self.refusal = read;
+        self
+    }
+
     /// Sends it and waits for the whole answer.
     ///
     /// # Errors
     /// `http` if no whole answer came, else what a status other than 2xx means ([`failure`]).
     pub async fn send(self) -> Result<Response, Error> {
+        let refusal = self.refusal;
         let (wire, classify) = self.header("accept", "application/json").into_wire()?;
         let answer = pooled_http::send(wire).await.map_err(Error::Http)?;
-        Response::accept(answer).map_err(classify)
+        Response::accept(answer, refusal).map_err(classify)
     }
 
     /// Sends it and returns when the answer's headers are there: the body comes in events.
@@ -125,9 +137,18 @@ impl Request {
     /// # Errors
     /// As [`Request::send`].
     pub async fn send_streaming(self) -> Result<Events, Error> {
-        let (wire, classify) = self.header("accept", "text/event-stream").into_wire()?;
+        self.send_framed().await
+    }
+
+    /// As [`Request::send_streaming`], for events that are not server-sent ones.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub async fn send_framed<F: Framing>(self) -> Result<Events<F>, Error> {
+        let refusal = self.refusal;
+        let (wire, classify) = self.header("accept", F::MEDIA_TYPE).into_wire()?;
         let answer = pooled_http::send_streaming(wire).await.map_err(Error::Http)?;
-        Events::accept(answer).await.map_err(classify)
+        Events::accept(answer, refusal).await.map_err(classify)
     }
 
     /// What is handed to the host, and how its refusals are corrected.
@@ -154,6 +175,7 @@ impl Request {
                 timeouts: None,
             },
             classify: std::convert::identity,
+            refusal: failure::of_answer,
             unserializable: None,
         }
     }

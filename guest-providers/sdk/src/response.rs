@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::request::Refusal;
 use crate::types::Header;
 use crate::{Error, failure, json, pooled_http};
 
@@ -17,13 +18,13 @@ impl Response {
     /// The answer, or the error it means.
     ///
     /// # Errors
-    /// As [`failure::of_answer`] classes the status.
-    pub fn accept(answer: pooled_http::Response) -> Result<Self, Error> {
+    /// What `refusal` reads in an answer of another status than 2xx.
+    pub fn accept(answer: pooled_http::Response, refusal: Refusal) -> Result<Self, Error> {
         let pooled_http::Response { status, headers, body } = answer;
         if is_success(status) {
             Ok(Self { status, headers, body })
         } else {
-            Err(failure::of_answer(status, &headers, &body))
+            Err(refusal(status, &headers, &body))
         }
     }
 

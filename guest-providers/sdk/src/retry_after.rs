@@ -12,11 +12,14 @@ const NANOSECONDS_PER_SECOND: f64 = 1e9;
 /// A date is taken against the answer's own `Date`, so that two clocks that disagree do no harm, and against `now` only
 /// where there is none. Azure sends `retry-after-ms: 0` beside `retry-after: 1`, so a zero there says nothing.
 pub(crate) fn nanoseconds(headers: &[Header], now: impl FnOnce() -> SystemTime) -> Option<u64> {
-    if let Some(milliseconds) = number(headers, "retry-after-ms").filter(|milliseconds| *milliseconds > 0.0) {
+    if let Some(milliseconds) = value(headers, "retry-after-ms")
+        .and_then(number)
+        .filter(|milliseconds| *milliseconds > 0.0)
+    {
         return Some(whole(milliseconds * NANOSECONDS_PER_MILLISECOND));
     }
-    if let Some(seconds) = number(headers, "retry-after") {
-        return Some(whole(seconds * NANOSECONDS_PER_SECOND));
+    if let Some(wait) = value(headers, "retry-after").and_then(of_seconds) {
+        return Some(wait);
     }
     let until = date(headers, "retry-after")?;
     let now = date(headers, "date").unwrap_or_else(now);
@@ -24,9 +27,14 @@ pub(crate) fn nanoseconds(headers: &[Header], now: impl FnOnce() -> SystemTime) 
     Some(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
 }
 
-fn number(headers: &[Header], name: &str) -> Option<f64> {
+/// Seconds in decimal, as nanoseconds.
+pub(crate) fn of_seconds(text: &str) -> Option<u64> {
+    number(text).map(|seconds| whole(seconds * NANOSECONDS_PER_SECOND))
+}
+
+fn number(text: &str) -> Option<f64> {
     // Read as JSON: the tables the standard library reads floats with would be 16 KB more of every component.
-    let number: f64 = serde_json::from_slice(value(headers, name)?.as_bytes()).ok()?;
+    let number: f64 = serde_json::from_slice(text.as_bytes()).ok()?;
     (number.is_finite() && number >= 0.0).then_some(number)
 }
 

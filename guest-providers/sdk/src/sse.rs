@@ -6,7 +6,7 @@
 use std::mem;
 
 /// Longest event taken, in bytes. The longest seen carry a whole image in base64.
-const MAX_EVENT: usize = 16 << 20;
+pub(crate) const MAX_EVENT: usize = 16 << 20;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use wit_bindgen::rt::async_support::{FutureWriter, StreamWriter};
 
+use crate::events::Framing;
 use crate::{Error, Events, sse};
 
 /// A provider's events understood: one event in, any number of items out.
-pub trait Decode {
+pub trait Decode<E = sse::Event> {
     /// What the capability's stream carries.
     type Item: 'static;
 
@@ -13,7 +14,7 @@ pub trait Decode {
     ///
     /// # Errors
     /// What the event says went wrong, or `malformed-response`. The stream ends with it.
-    fn event(&mut self, event: &sse::Event, items: &mut Vec<Self::Item>) -> Result<(), Error>;
+    fn event(&mut self, event: &E, items: &mut Vec<Self::Item>) -> Result<(), Error>;
 
     /// Whether nothing of worth can follow.
     fn is_done(&self) -> bool;
@@ -25,10 +26,11 @@ pub trait Decode {
     fn end(&mut self, items: &mut Vec<Self::Item>) -> Result<(), Error>;
 }
 
+/// What events gave: their items, and how far the stream is. Items that came before an error come with it.
+pub type Given<T> = (Vec<T>, Result<Progress, Error>);
+
 /// The items of the next events; none at the end of the whole answer.
-///
-/// The items that came before an error come with it.
-pub async fn next<D: Decode>(events: &mut Events, decoder: &mut D) -> (Vec<D::Item>, Result<Progress, Error>) {
+pub async fn next<F: Framing, D: Decode<F::Event>>(events: &mut Events<F>, decoder: &mut D) -> Given<D::Item> {
     let mut items = Vec::new();
     let progress = match events.read().await {
         Ok(Some(batch)) => decode(&batch, decoder, &mut items),
@@ -51,10 +53,10 @@ pub enum Progress {
 ///
 /// Returns at once; the work goes on after the exported function has returned. When the caller drops the stream, the
 /// exchange is cancelled.
-pub fn forward<D: Decode + 'static>(
-    events: Events,
+pub fn forward<F: Framing + 'static, D: Decode<F::Event> + 'static>(
+    events: Events<F>,
     decoder: D,
-    first: (Vec<D::Item>, Result<Progress, Error>),
+    first: Given<D::Item>,
     writer: StreamWriter<D::Item>,
     done: FutureWriter<Result<(), Error>>,
 ) {
@@ -65,10 +67,10 @@ pub fn forward<D: Decode + 'static>(
     });
 }
 
-async fn pump<D: Decode>(
-    mut events: Events,
+async fn pump<F: Framing, D: Decode<F::Event>>(
+    mut events: Events<F>,
     mut decoder: D,
-    (mut items, mut progress): (Vec<D::Item>, Result<Progress, Error>),
+    (mut items, mut progress): Given<D::Item>,
     mut writer: StreamWriter<D::Item>,
 ) -> Result<(), Error> {
     loop {
@@ -85,7 +87,7 @@ async fn pump<D: Decode>(
     Ok(())
 }
 
-fn decode<D: Decode>(batch: &[sse::Event], decoder: &mut D, items: &mut Vec<D::Item>) -> Result<Progress, Error> {
+fn decode<E, D: Decode<E>>(batch: &[E], decoder: &mut D, items: &mut Vec<D::Item>) -> Result<Progress, Error> {
     for event in batch {
         decoder.event(event, items)?;
         if decoder.is_done() {

@@ -103,6 +103,7 @@ impl From<SignedBytes> for Vector {
     }
 }
 
+// From an array as from a text. As bytes, since base64 needs no check of its encoding before it is read.
 impl<'de> Deserialize<'de> for SignedBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_bytes(VectorVisitor(signed_bytes)).map(Self)
@@ -110,20 +111,18 @@ impl<'de> Deserialize<'de> for SignedBytes {
 }
 
 impl<'de> Deserialize<'de> for Vector {
-    /// From an array as from a text. As bytes, since base64 needs no check of its encoding before it is read.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_bytes(VectorVisitor(floats)).map(Self)
     }
 }
 
-/// Reads base64 as its function says.
 struct VectorVisitor(fn(&[u8]) -> Result<Vec<f32>, String>);
 
 impl<'de> Visitor<'de> for VectorVisitor {
     type Value = Vec<f32>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array of numbers, or base64 of 32-bit floats")
+        formatter.write_str("an array of numbers, or base64 of them")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<f32>, A::Error> {
@@ -139,17 +138,18 @@ impl<'de> Visitor<'de> for VectorVisitor {
     }
 }
 
+const NOT_BASE64: &str = "not base64";
+
 /// What base64 of little-endian 32-bit floats holds: decoded where it stays.
 fn floats(text: &[u8]) -> Result<Vec<f32>, String> {
-    let not_base64 = |_| "not base64".to_owned();
-    let length = STANDARD.decoded_length(text).map_err(not_base64)?;
+    let length = STANDARD.decoded_length(text).map_err(|_| NOT_BASE64)?;
     let mut floats = vec![0_f32; length / size_of::<f32>()];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut floats);
     if bytes.len() != length {
-        STANDARD.check(text).map_err(not_base64)?;
+        STANDARD.check(text).map_err(|_| NOT_BASE64)?;
         return Err(format!("{length} bytes are no whole number of 32-bit floats"));
     }
-    STANDARD.decode(text, Out::from_slice(bytes)).map_err(not_base64)?;
+    STANDARD.decode(text, Out::from_slice(bytes)).map_err(|_| NOT_BASE64)?;
     if cfg!(target_endian = "big") {
         for float in &mut floats {
             *float = f32::from_bits(float.to_bits().swap_bytes());
@@ -160,10 +160,8 @@ fn floats(text: &[u8]) -> Result<Vec<f32>, String> {
 
 /// What base64 of signed bytes holds.
 fn signed_bytes(text: &[u8]) -> Result<Vec<f32>, String> {
-    let not_base64 = |_| "not base64".to_owned();
-    let mut bytes = vec![0; STANDARD.decoded_length(text).map_err(not_base64)?];
-    STANDARD.decode(text, Out::from_slice(&mut bytes)).map_err(not_base64)?;
-    Ok(bytes.iter().map(|byte| f32::from(byte.cast_signed())).collect())
+    let bytes = STANDARD.decode_to_vec(text).map_err(|_| NOT_BASE64)?;
+    Ok(bytes.into_iter().map(|byte| f32::from(byte.cast_signed())).collect())
 }
 
 #[cfg(test)]

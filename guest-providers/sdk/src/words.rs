@@ -8,11 +8,13 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::retry_after;
+
 /// Longest message kept, in bytes. Some providers answer with whole pages, and a message is for a log line.
 const MAX_MESSAGE: usize = 2_000;
 
 /// Where a message may be, the likeliest first.
-const MESSAGE_KEYS: [&str; 6] = ["error", "detail", "message", "msg", "errors", "status"];
+const MESSAGE_KEYS: [&str; 7] = ["error", "detail", "message", "msg", "errors", "Message", "status"];
 
 /// Where a code may be. A word tells more than a number, which mostly repeats the status.
 const CODE_KEYS: [&str; 5] = ["code", "type", "error_type", "error_code", "status"];
@@ -26,6 +28,8 @@ pub(crate) struct Words {
     pub id: Option<String>,
     /// A code that is an HTTP status, as some give where the answer's own status was already sent.
     pub status: Option<u16>,
+    /// How long to wait, in nanoseconds, as Google tells it: in a `RetryInfo` among the error's `details`.
+    pub wait: Option<u64>,
 }
 
 impl Words {
@@ -61,6 +65,7 @@ impl Words {
             of_item.collect(item);
             self.code = self.code.take().or(of_item.code);
             self.status = self.status.or(of_item.status);
+            self.wait = self.wait.or(of_item.wait);
             if !of_item.message.is_empty() {
                 messages.push(of_item.message);
             }
@@ -78,6 +83,9 @@ impl Words {
         if let Some(status @ Told::Fields(_)) = get(&"status").filter(|_| self.message.is_empty()) {
             self.collect(status);
         }
+        if let Some(Told::List(details)) = get(&"details") {
+            self.collect_details(details);
+        }
         if let Some(place) = get(&"loc").and_then(Told::place) {
             self.message = format!("{place}: {}", self.message);
         }
@@ -93,6 +101,23 @@ impl Words {
             .id
             .take()
             .or_else(|| ["request_id", "id"].iter().find_map(get).and_then(Told::scalar));
+    }
+
+    /// Google's details (<https://cloud.google.com/apis/design/errors>). The reason in an `ErrorInfo` tells more than
+    /// the error's own code.
+    fn collect_details(&mut self, details: &[Told]) {
+        for detail in details {
+            let Told::Fields(fields) = detail else { continue };
+            for (name, told) in fields {
+                match (name.as_str(), told) {
+                    ("reason", Told::Text(reason)) => self.code = self.code.take().or_else(|| Some(reason.clone())),
+                    ("retryDelay", Told::Text(delay)) => {
+                        self.wait = delay.strip_suffix('s').and_then(retry_after::of_seconds);
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 }
 
@@ -225,6 +250,8 @@ mod tests {
                 Some("t"),
             ),
             (r#"{"id": "7", "message": "no"}"#, "no", None),
+            // AWS, where it is not the service itself that refuses.
+            (r#"{"Message": "no"}"#, "no", None),
             (
                 r#"{"object": "error", "message": "no", "type": "t", "code": "3210"}"#,
                 "no",
@@ -270,6 +297,22 @@ mod tests {
             Words::of(br#"{"error": {"message": "no", "code": "3210"}}"#).status,
             None
         );
+    }
+
+    #[test]
+    fn googles_details_tell_the_reason_and_the_wait() {
+        let words = |details: &str| {
+            let body =
+                format!(r#"{{"error": {{"code": 400, "status": "S", "message": "no", "details": [{details}]}}}}"#);
+            let words = Words::of(body.as_bytes());
+            (words.code, words.wait)
+        };
+        let reason = r#"{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "R", "metadata": {"a": "b"}}"#;
+        let wait = |delay| format!(r#"{{"@type": "…RetryInfo", "retryDelay": "{delay}"}}"#);
+        assert_eq!(words(reason), (Some("R".to_owned()), None));
+        assert_eq!(words(&wait("48s")), (Some("S".to_owned()), Some(48_000_000_000)));
+        assert_eq!(words(&format!("{}, {reason}", wait("0.25s"))).1, Some(250_000_000));
+        assert_eq!((words(&wait("soon")).1, words(&wait("-1s")).1), (None, None));
     }
 
     #[test]

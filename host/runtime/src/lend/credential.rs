@@ -166,6 +166,9 @@ fn sensitive(value: &str, secret: &str) -> Result<HeaderValue, HttpError> {
 }
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::bindings::v0_1_0::pooled_http::{BasicCredential, HeaderCredential, QueryCredential};

@@ -295,6 +295,9 @@ fn resolve(
         layers.lay(http_pool);
     }
     layers.lay(provider);
+    if let Some(preset) = preset {
+        preset.complete(&mut layers);
+    }
     if let Some(component) = component {
         layers.set(&["component"], component);
     }

@@ -1,6 +1,6 @@
 //! What to do where a provider or its secret is missing.
 
-use super::{API_KEY, HostError};
+use super::HostError;
 use crate::config::{EffectiveConfig, ProviderConfig};
 use crate::{presets, suggest};
 
@@ -27,10 +27,7 @@ pub(super) fn unknown(name: &str, config: &EffectiveConfig) -> HostError {
 pub(super) fn how_to_give(provider: &str, secret: &str, config: &ProviderConfig) -> String {
     let table = format!("`{secret} = {{ env = \"NAME\" }}` under [providers.{provider}.secrets]");
     let preset = presets::find(provider).or_else(|| presets::find(&config.component));
-    match preset
-        .and_then(|preset| preset.key_variables.first())
-        .filter(|_| secret == API_KEY)
-    {
+    match preset.and_then(|preset| preset.variables_of(secret).first()) {
         Some(variable) => format!("set the environment variable {variable}, or say where it is kept with {table}"),
         None => format!("say where it is kept with {table}"),
     }
@@ -40,7 +37,7 @@ pub(super) fn how_to_give(provider: &str, secret: &str, config: &ProviderConfig)
 /// the providers.
 fn how_to_add(preset: &presets::Preset, lists_providers: bool) -> String {
     let table = format!("add [providers.{}] to weir.toml", preset.name);
-    match preset.key_variables.first() {
+    match preset.first_variable() {
         Some(variable) if !lists_providers => format!("set {variable} or {table}"),
         _ => table,
     }

@@ -13,6 +13,9 @@ use crate::config::{ComponentSource, ProviderConfig, ProviderSecret};
 /// The setting of adapters that can do without a key.
 const AUTH: &str = "auth";
 
+/// The setting of adapters that go by which secrets they were granted: their names, with commas between.
+const GRANTED_SECRETS: &str = "granted_secrets";
+
 impl Host {
     /// Loads a component, in the place of `old` where there is one.
     pub(super) async fn load(
@@ -30,12 +33,17 @@ impl Host {
             .map(|(key, text)| (key.clone(), text.0.clone()))
             .collect();
         if !secrets.contains_key(API_KEY)
-            && !settings.contains_key(AUTH)
             && self.asks_for_a_key(&component, wasi)
             // A component that can't describe itself is refused below, with its provider's name.
-            && self.runtime.describe(name, &component, wasi).await.is_ok_and(|manifest| goes_without_key(&manifest))
+            && let Ok(manifest) = self.runtime.describe(name, &component, wasi).await
         {
-            settings.insert(AUTH.to_owned(), "none".to_owned());
+            if goes_without_key(&manifest) {
+                settings.entry(AUTH.to_owned()).or_insert_with(|| "none".to_owned());
+            }
+            if has_setting(&manifest, GRANTED_SECRETS) {
+                let granted: Vec<&str> = secrets.keys().map(String::as_str).collect();
+                settings.insert(GRANTED_SECRETS.to_owned(), granted.join(","));
+            }
         }
         let spec = ProviderSpec {
             name: name.to_owned(),
@@ -117,9 +125,13 @@ impl Host {
 
 /// Whether the component can be told to send no key: it has the setting, and requires no key.
 fn goes_without_key(manifest: &metadata::Manifest) -> bool {
-    manifest.settings.iter().any(|setting| setting.name == AUTH)
+    has_setting(manifest, AUTH)
         && !manifest
             .secrets
             .iter()
             .any(|secret| secret.name == API_KEY && secret.required)
+}
+
+fn has_setting(manifest: &metadata::Manifest, name: &str) -> bool {
+    manifest.settings.iter().any(|setting| setting.name == name)
 }

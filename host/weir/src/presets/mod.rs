@@ -28,8 +28,12 @@ pub struct Preset {
     base_url_path: &'static str,
     /// Keys that start so belong to another address.
     base_url_by_key: Option<(&'static str, &'static str)>,
+    /// Where it is in each region, if it is in many.
+    regions: Option<Regions>,
     /// Variables that hold the secret `api_key`, the first that is set wins.
-    pub key_variables: &'static [&'static str],
+    key_variables: &'static [&'static str],
+    /// Other secrets, each with the variables that hold it.
+    secrets: &'static [(&'static str, &'static [&'static str])],
     /// The component's settings that variables hold: the setting, and its variables, the first that is set wins.
     setting_variables: &'static [(&'static str, &'static [&'static str])],
     /// Seconds to wait for a conversation's answer, and between two pieces of it, where the default is too little.
@@ -47,6 +51,18 @@ pub struct Preset {
     isolation: Isolation,
 }
 
+/// The addresses of a provider that has one in each of its regions, which its setting `region` names.
+#[derive(Debug)]
+struct Regions {
+    /// The one when nobody names another.
+    default: &'static str,
+    /// The address before and behind the region.
+    base_url: (&'static str, &'static str),
+}
+
+/// The secret of most providers.
+const API_KEY: &str = "api_key";
+
 const PLAIN: Preset = Preset {
     name: "",
     component: "",
@@ -54,7 +70,9 @@ const PLAIN: Preset = Preset {
     base_url_variables: &[],
     base_url_path: "",
     base_url_by_key: None,
+    regions: None,
     key_variables: &[],
+    secrets: &[],
     setting_variables: &[],
     chat_timeout: None,
     always: false,
@@ -81,14 +99,32 @@ impl Preset {
         self.always
     }
 
-    /// Whether the environment says that it is to be used: it has the key or the address.
+    /// Whether the environment says that it is to be used: it has a secret or the address.
     pub fn is_in(&self, environment: &Environment) -> bool {
-        let address_alone = self.key_variables.is_empty() || self.base_url.is_some();
-        environment.first(self.key_variables).is_some()
+        let address_alone = self.first_variable().is_none() || self.base_url.is_some();
+        self.all_secrets()
+            .any(|(_, variables)| environment.first(variables).is_some())
             || (address_alone && environment.first(self.base_url_variables).is_some())
     }
 
-    /// The settings that the preset stands for. The key's variable is among them if it is set, and if `with_key`.
+    /// The variables that may hold this secret.
+    pub fn variables_of(&self, secret: &str) -> &'static [&'static str] {
+        self.all_secrets()
+            .find(|(name, _)| *name == secret)
+            .map_or(&[], |(_, variables)| variables)
+    }
+
+    /// The variable to set for the provider to be there, if it takes any secret.
+    pub fn first_variable(&self) -> Option<&'static str> {
+        self.all_secrets().find_map(|(_, variables)| variables.first().copied())
+    }
+
+    fn all_secrets(&self) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+        std::iter::once((API_KEY, self.key_variables)).chain(self.secrets.iter().copied())
+    }
+
+    /// The settings that the preset stands for. The variables that hold its secrets are among them if they are set, and
+    /// if `with_key`.
     pub fn settings(&self, environment: &Environment, with_key: bool) -> Node {
         let mut settings = Settings {
             root: Node::root(),
@@ -107,8 +143,10 @@ impl Preset {
         } else if let Some(url) = self.base_url {
             settings.set(&["config", "base_url"], text(url));
         }
-        if let Some((variable, _)) = key {
-            settings.set(&["secrets", "api_key", "env"], text(variable));
+        for (secret, variables) in self.all_secrets().filter(|_| with_key) {
+            if let Some((variable, _)) = environment.first(variables) {
+                settings.set(&["secrets", secret, "env"], text(variable));
+            }
         }
         for (setting, variables) in self.setting_variables {
             if let Some((variable, value)) = environment.first(variables) {
@@ -148,6 +186,20 @@ impl Preset {
             .filter(|path| !url.ends_with(path))
             .unwrap_or_default();
         format!("{url}{path}")
+    }
+
+    /// Fills in what follows from a provider's settings, whoever made them: its address, from its region.
+    pub fn complete(&self, provider: &mut Node) {
+        let Some(regions) = &self.regions else { return };
+        if provider.get(&["config", "base_url"]).is_some() {
+            return;
+        }
+        let region = provider.get(&["config", "region"]).and_then(Node::text);
+        let (before, behind) = regions.base_url;
+        let url = format!("{before}{}{behind}", region.unwrap_or(regions.default));
+        let path = "config.base_url";
+        let origin = Origin::Preset(self.name.to_owned());
+        provider.set(&["config", "base_url"], Node::new(Value::Text(url), path, origin));
     }
 
     /// The pool's settings that differ from the default.
@@ -255,6 +307,51 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_with_several_secrets_has_those_that_are_set() {
+        let bedrock = find("bedrock").unwrap();
+        let environment = Environment::from_iter([("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")]);
+        let settings = bedrock.settings(&environment, true);
+        let secrets = settings.get(&["secrets"]).unwrap().table().unwrap();
+        assert_eq!(
+            secrets.keys().collect::<Vec<_>>(),
+            ["access_key_id", "secret_access_key"]
+        );
+        assert_eq!(
+            at(&settings, &["secrets", "access_key_id", "env"]),
+            Some("AWS_ACCESS_KEY_ID")
+        );
+        assert_eq!(bedrock.variables_of("session_token"), ["AWS_SESSION_TOKEN"]);
+        assert!(bedrock.settings(&environment, false).get(&["secrets"]).is_none());
+    }
+
+    #[test]
+    fn an_address_follows_from_the_region() {
+        let bedrock = find("bedrock").unwrap();
+        let address = |variables: &[(&str, &str)], set: &[(&str, &str)]| {
+            let mut settings = bedrock.settings(&Environment::from_iter(variables.iter().copied()), true);
+            for (key, value) in set {
+                let node = Node::new(Value::Text((*value).to_owned()), "", Origin::Default);
+                settings.set(&["config", key], node);
+            }
+            bedrock.complete(&mut settings);
+            at(&settings, &["config", "base_url"]).unwrap().to_owned()
+        };
+        assert_eq!(address(&[], &[]), "https://bedrock-runtime.us-east-1.amazonaws.com");
+        let variables = [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", "eu-west-3")];
+        assert_eq!(
+            address(&variables, &[]),
+            "https://bedrock-runtime.eu-west-3.amazonaws.com"
+        );
+        assert_eq!(
+            address(&variables, &[("region", "us-west-2")]),
+            "https://bedrock-runtime.us-west-2.amazonaws.com"
+        );
+        assert_eq!(address(&variables, &[("base_url", "http://a")]), "http://a");
+        let endpoint = [("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://b")];
+        assert_eq!(address(&endpoint, &[]), "http://b");
+    }
+
+    #[test]
     fn the_environment_tells_which_presets_are_wanted() {
         let wanted = |variables: &[(&str, &str)]| -> Vec<&str> {
             let environment = Environment::from_iter(variables.iter().copied());
@@ -266,6 +363,12 @@ mod tests {
         };
         assert_eq!(wanted(&[("VOYAGE_API_KEY", "k"), ("OPENAI_API_KEY", "")]), ["voyage"]);
         assert_eq!(wanted(&[("QDRANT_URL", "http://localhost:6333")]), ["qdrant"]);
+        assert_eq!(
+            wanted(&[("GEMINI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")]),
+            ["google", "anthropic"]
+        );
+        assert_eq!(wanted(&[("AWS_BEARER_TOKEN_BEDROCK", "k")]), ["bedrock"]);
+        assert_eq!(wanted(&[("AWS_REGION", "eu-west-1")]), Vec::<&str>::new());
         // An address without a key is of no use where the provider wants one.
         assert_eq!(
             wanted(&[("OPENAI_BASE_URL", "https://gateway.example")]),

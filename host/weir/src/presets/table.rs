@@ -5,7 +5,7 @@
 //! (<https://api-docs.deepseek.com/quick_start/rate_limit>). The clients of groq, cerebras and together wait 60 s, which
 //! is the pool's default; Cohere's 300 s, perplexity's 900 s. Retries are the same for all: `resilience` has their sources.
 
-use super::{PLAIN, Preset};
+use super::{PLAIN, Preset, Regions};
 use crate::config::settings::Isolation;
 
 /// This machine's own addresses.
@@ -78,6 +78,44 @@ pub const PRESETS: &[Preset] = &[
         component: "huggingface",
         key_variables: &["HF_TOKEN"],
         ..COMPATIBLE
+    },
+    // https://ai.google.dev/gemini-api/docs/api-key; its own client waits without end.
+    Preset {
+        name: "google",
+        component: "google",
+        base_url_variables: &["GOOGLE_GEMINI_BASE_URL"],
+        base_url_path: "/v1beta",
+        key_variables: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
+        chat_timeout: Some(OPENAI_CLIENT_TIMEOUT),
+        ..PLAIN
+    },
+    // Variables as Anthropic's own client reads them, which waits as long as OpenAI's.
+    Preset {
+        name: "anthropic",
+        component: "anthropic",
+        base_url_variables: &["ANTHROPIC_BASE_URL"],
+        base_url_path: "/v1",
+        key_variables: &["ANTHROPIC_API_KEY"],
+        chat_timeout: Some(OPENAI_CLIENT_TIMEOUT),
+        ..PLAIN
+    },
+    // Variables as AWS's own clients read them, which wait 60 s (`read_timeout` of botocore's `Config`).
+    Preset {
+        name: "bedrock",
+        component: "bedrock",
+        base_url_variables: &["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
+        regions: Some(Regions {
+            default: "us-east-1",
+            base_url: ("https://bedrock-runtime.", ".amazonaws.com"),
+        }),
+        secrets: &[
+            ("bearer_token", &["AWS_BEARER_TOKEN_BEDROCK"]),
+            ("access_key_id", &["AWS_ACCESS_KEY_ID"]),
+            ("secret_access_key", &["AWS_SECRET_ACCESS_KEY"]),
+            ("session_token", &["AWS_SESSION_TOKEN"]),
+        ],
+        setting_variables: &[("region", &["AWS_REGION", "AWS_DEFAULT_REGION"])],
+        ..PLAIN
     },
     // https://docs.fireworks.ai/tools-sdks/openai-compatibility
     Preset {

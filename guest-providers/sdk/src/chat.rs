@@ -1,9 +1,10 @@
 //! The contract's records of a conversation. See the interface `chat`.
 //!
-//! Written out, so that every adapter's exports can be over the same ones ([`crate::provider!`]).
+//! Written out, so that the exports of every adapter can be over the same ones: generated here from an interface that
+//! adapters export, they would have it imported too.
 #![allow(missing_docs, reason = "the contract says what each field is")]
 
-use weir_guest::types::Usage;
+use crate::types::Usage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
