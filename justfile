@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-adapters := "voyage cohere openai mistral azure huggingface perplexity google anthropic bedrock qdrant local memory"
+adapters := "voyage cohere openai mistral azure huggingface perplexity google anthropic bedrock qdrant tavily jina tei chroma local memory"
 
 # Lists the recipes.
 default:
@@ -24,6 +24,11 @@ build-guests: wasm-target
 build-fixtures: wasm-target
     cd tests/fixtures && cargo build --locked --release --target wasm32-wasip2
 
+# Writes the crate of a new adapter to a folder beside this one, ready to be built: `just new-provider acme --capability reranking`.
+[positional-arguments]
+new-provider name *options: build
+    target/debug/weir new "$1" --path "../$1" "${@:2}"
+
 # Builds the program `weir` and the local upstream, adapters included.
 build: build-guests
     cargo build --locked --workspace
@@ -33,7 +38,7 @@ demo: build
     tests/demo.sh
 
 # The whole test suite. Needs Python 3 for the official clients, and root to install the servers of `just peers`.
-test: build build-fixtures python-clients peers
+test: build build-fixtures python-clients python-adapter chroma peers
     cargo test --locked --workspace
     cd guest-providers && cargo native-test --locked --workspace
 
@@ -69,6 +74,26 @@ python-clients:
         python3 -m venv target/python && \
         target/python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && \
         cp tests/python/requirements.txt target/python/; }
+
+# Builds the adapter in Python to target/python-adapter/acme.wasm.
+python-adapter:
+    @cmp -s guest-providers/python/requirements.txt target/componentize-py/requirements.txt || { \
+        python3 -m venv target/componentize-py && \
+        target/componentize-py/bin/pip install --quiet --disable-pip-version-check -r guest-providers/python/requirements.txt && \
+        cp guest-providers/python/requirements.txt target/componentize-py/; }
+    @mkdir -p target/python-adapter
+    @[ target/python-adapter/acme.wasm -nt guest-providers/python/app.py ] || \
+        target/componentize-py/bin/componentize-py -q -d wit/v0.1.0 -w embedding-provider \
+            componentize -p guest-providers/python app -o target/python-adapter/acme.wasm
+
+# Puts a real Chroma server into a folder of its own. The package brings the server along; its dependencies are the
+# Python client's alone.
+[private]
+chroma:
+    @cmp -s tests/python/chroma.txt target/chroma/chroma.txt || { \
+        python3 -m venv target/chroma && \
+        target/chroma/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/python/chroma.txt && \
+        cp tests/python/chroma.txt target/chroma/; }
 
 # Measures the pool beside other clients and puts the figures into benches/README.md. Wants a machine with nothing else to do.
 [positional-arguments]

@@ -51,7 +51,18 @@ fn every_bundled_adapter_is_admitted_and_imports_no_more_than_it_may() {
         ("azure", vec!["embedding", "chat", "models"], true),
         ("huggingface", vec!["embedding", "chat", "models"], true),
         ("perplexity", vec!["embedding", "web-search", "chat"], true),
+        ("google", vec!["embedding", "chat", "models"], true),
+        ("anthropic", vec!["chat", "models"], true),
+        ("bedrock", vec!["embedding", "reranking", "chat"], true),
         ("qdrant", vec!["vector-store"], true),
+        ("tavily", vec!["web-search"], true),
+        (
+            "tei",
+            vec!["embedding", "sparse-embedding", "reranking", "models"],
+            true,
+        ),
+        ("jina", vec!["embedding", "reranking"], true),
+        ("chroma", vec!["vector-store"], true),
         ("local", vec!["embedding", "sparse-embedding"], false),
         ("memory", vec!["vector-store"], false),
     ] {
@@ -80,7 +91,14 @@ fn an_adapter_is_small() {
         "azure",
         "huggingface",
         "perplexity",
+        "google",
+        "anthropic",
+        "bedrock",
         "qdrant",
+        "tavily",
+        "tei",
+        "jina",
+        "chroma",
         "memory",
     ] {
         let size = std::fs::metadata(adapter(name)).unwrap().len();

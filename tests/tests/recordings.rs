@@ -16,7 +16,6 @@ use weir_tests::{Program, Server};
 /// Providers whose adapters are still to come. One that has come does not belong here.
 #[rustfmt::skip]
 const AWAITED: &[&str] = &[
-    "tavily",
 ];
 
 const KEY: &str = "a-key-for-recordings";

@@ -105,11 +105,38 @@ const ROWS: &[Row] = &[
         header: "api-key",
         ..row("qdrant", "QDRANT__SERVICE__API_KEY", "list-collections", "https://mine.cloud.qdrant.io:6333/collections")
     },
+    row("tavily", "TAVILY_API_KEY", "web-search", "https://api.tavily.com/search"),
+    row("jina", "JINA_API_KEY", "embed", "https://api.jina.ai/v1/embeddings"),
+    row("jina", "JINA_API_KEY", "rerank", "https://api.jina.ai/v1/rerank"),
+    Row {
+        others: &[("TEI_URL", "https://tei.example.com")],
+        ..row("tei", "TEI_API_KEY", "embed", "https://tei.example.com/embed")
+    },
+    Row {
+        others: &[("TEI_URL", "https://tei.example.com")],
+        ..row("tei", "TEI_API_KEY", "embed-sparse", "https://tei.example.com/embed_sparse")
+    },
+    Row {
+        others: &[("TEI_URL", "https://tei.example.com/")],
+        ..row("tei", "TEI_API_KEY", "models", "https://tei.example.com/info")
+    },
+    Row {
+        others: &[
+            ("CHROMA_URL", "https://chroma.example.com"),
+            ("CHROMA_TENANT", "mine"),
+            ("CHROMA_DATABASE", "first"),
+        ],
+        header: "x-chroma-token",
+        ..row(
+            "chroma", "CHROMA_API_KEY", "list-collections",
+            "https://chroma.example.com/api/v2/tenants/mine/databases/first/collections?limit=100&offset=0",
+        )
+    },
 ];
 
 fn input(operation: &str) -> Value {
     match operation {
-        "embed" => json!({ "inputs": ["x"], "model": "a-model" }),
+        "embed" | "embed-sparse" => json!({ "inputs": ["x"], "model": "a-model" }),
         "rerank" => json!({ "query": "q", "documents": ["x"], "model": "a-model" }),
         "chat" => json!({ "messages": [{ "role": "user", "content": "hi" }], "model": "a-model" }),
         "web-search" => json!({ "query": "q" }),

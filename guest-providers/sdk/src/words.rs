@@ -13,8 +13,8 @@ use crate::retry_after;
 /// Longest message kept, in bytes. Some providers answer with whole pages, and a message is for a log line.
 const MAX_MESSAGE: usize = 2_000;
 
-/// Where a message may be, the likeliest first.
-const MESSAGE_KEYS: [&str; 7] = ["error", "detail", "message", "msg", "errors", "Message", "status"];
+/// Where a message may be, the likeliest first. Chroma's `error` beside a `message` is a mere name.
+const MESSAGE_KEYS: [&str; 7] = ["message", "error", "detail", "msg", "errors", "Message", "status"];
 
 /// Where a code may be. A word tells more than a number, which mostly repeats the status.
 const CODE_KEYS: [&str; 5] = ["code", "type", "error_type", "error_code", "status"];
@@ -263,6 +263,7 @@ mod tests {
                 "no",
                 Some("S"),
             ),
+            (r#"{"error": "NotFoundError", "message": "no"}"#, "no", None),
             ("Invalid API key or JWT\n", "Invalid API key or JWT", None),
             ("\"no\"", "no", None),
             ("", "", None),

@@ -18,6 +18,7 @@ use crate::component::inspect::{Inspection, WasiGrant, inspect};
 use crate::component::{
     engine::engine,
     linker::{linker, with_wasi_http},
+    traps,
 };
 use crate::error::{LoadError, RuntimeError};
 use crate::instance::cpu::metered;
@@ -215,7 +216,7 @@ impl Runtime {
             return Guest::new(linker, component, &inspection.capabilities);
         }
         let mut linker = Linker::clone(linker);
-        linker.define_unknown_imports_as_traps(component)?;
+        traps::define(&mut linker, component, &inspection.stubbed)?;
         Guest::new(&linker, component, &inspection.capabilities)
     }
 

@@ -13,6 +13,7 @@
 //! | [`server`] | the HTTP API |
 //! | [`mod@bench`] | a load, and what it came to |
 //! | [`index`], [`search`] | a tree of files as vectors, and questions to it |
+//! | [`scaffold`] | the crate of a new adapter |
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ pub mod operations;
 pub mod pool_use;
 pub mod presets;
 mod remedy;
+pub mod scaffold;
 pub mod search;
 pub mod server;
 mod suggest;

@@ -189,10 +189,7 @@ mod tests {
             ("contentBlockStop", r#"{"contentBlockIndex": 2}"#),
             STOP,
         ]);
-        assert_eq!(
-            events,
-            ["hi", "0:add(", "0:({\"a\": 1}", "1:now(", "1:({}", "Stop"]
-        );
+        assert_eq!(events, ["hi", "0:add(", "0:({\"a\": 1}", "1:now(", "1:({}", "Stop"]);
     }
 
     #[test]

@@ -6,12 +6,14 @@
 //! | `engine` | the one engine, and the thread that ends time slices |
 //! | `cache` | compiled code kept on disk |
 //! | `linker` | what a guest's imports are met with |
+//! | `traps` | what those are met with that are named and not lent |
 
 pub(crate) mod cache;
 pub(crate) mod compiler;
 pub(crate) mod engine;
 pub mod inspect;
 pub(crate) mod linker;
+pub(crate) mod traps;
 
 /// A component's identity in logs, caches and listings.
 pub(crate) fn digest(bytes: &[u8]) -> String {

@@ -78,6 +78,8 @@ pub enum Command {
     Providers(commands::providers::Args),
     /// Show what a component exports, imports and wants, and whether it would be admitted.
     Inspect(commands::inspect::Args),
+    /// Write the crate of a new adapter, ready to be built.
+    New(commands::new::Args),
     /// Show the pools of a running server.
     Pools(commands::pools::Args),
     /// Check the configuration, the keys, the components, the network and this machine's limits.

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod index;
 mod input;
 pub mod inspect;
+pub mod new;
 pub mod pools;
 pub mod providers;
 pub mod search;
@@ -28,6 +29,7 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(args, context).await,
         Command::Providers(args) => providers::run(&args, context).await,
         Command::Inspect(args) => inspect::run(&args, context).await,
+        Command::New(args) => new::run(args, context),
         Command::Pools(args) => pools::run(&args, context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Config(command) => config::run(command, context),

@@ -227,6 +227,43 @@ pub const PRESETS: &[Preset] = &[
         allow_private: LOOPBACK,
         ..PLAIN
     },
+    // https://docs.tavily.com/sdk/python/quick-start
+    Preset {
+        name: "tavily",
+        component: "tavily",
+        key_variables: &["TAVILY_API_KEY"],
+        ..PLAIN
+    },
+    // https://jina.ai/embeddings
+    Preset {
+        name: "jina",
+        component: "jina",
+        key_variables: &["JINA_API_KEY"],
+        ..PLAIN
+    },
+    // Text Embeddings Inference, which names no variables of its clients'.
+    Preset {
+        name: "tei",
+        component: "tei",
+        base_url: Some("http://localhost:8080"),
+        base_url_variables: &["TEI_URL"],
+        key_variables: &["TEI_API_KEY"],
+        allow_private: LOOPBACK,
+        ..PLAIN
+    },
+    // https://docs.trychroma.com/cloud/getting-started
+    Preset {
+        name: "chroma",
+        component: "chroma",
+        base_url: Some("http://localhost:8000"),
+        base_url_variables: &["CHROMA_URL"],
+        // Keys of Chroma Cloud.
+        base_url_by_key: Some(("ck-", "https://api.trychroma.com")),
+        key_variables: &["CHROMA_API_KEY"],
+        setting_variables: &[("tenant", &["CHROMA_TENANT"]), ("database", &["CHROMA_DATABASE"])],
+        allow_private: LOOPBACK,
+        ..PLAIN
+    },
     Preset {
         name: "local",
         component: "local",
