@@ -142,11 +142,14 @@ async fn replay(
     player: &Player,
     server: &Server,
 ) -> Result<(), String> {
-    let is_refused = !matches!(case.expected, Expected::Result(_));
+    let is_refused = !recording.is_success() || matches!(case.expected, Expected::Malformed);
     if !case.streams || is_refused {
         player.play(&stage.name, recording.clone(), None);
         let found = call(stage, case, false, server).await?;
-        sent_as_recorded(stage, case, recording, &player.sent(&stage.name))?;
+        // A whole answer has another path, with some.
+        if !case.streams {
+            sent_as_recorded(stage, case, recording, &player.sent(&stage.name))?;
+        }
         expect(&case.expected, found.first().unwrap_or(&Value::Null))?;
     }
     if !case.streams {
@@ -203,7 +206,10 @@ fn expect(expected: &Expected, found: &Value) -> Result<(), String> {
 
 /// One request, to the recorded path, with the key where the provider looks for it.
 fn sent_as_recorded(stage: &Stage, case: &Case, recording: &Recording, sent: &[Sent]) -> Result<(), String> {
-    let [sent] = sent else {
+    // The others looked whether there was something to change.
+    let counts = |sent: &&Sent| recording.method.is_empty() || sent.method == recording.method;
+    let sent: Vec<&Sent> = sent.iter().filter(counts).collect();
+    let [sent] = sent[..] else {
         return Err(format!("{} requests instead of one", sent.len()));
     };
     if let Some(target) = &case.target {

@@ -79,6 +79,54 @@ const ROWS: &[Row] = &[
         "https://router.huggingface.co/hf-inference/models/a-model/pipeline/feature-extraction",
     ),
     row("huggingface", "HF_TOKEN", "chat", "https://router.huggingface.co/v1/chat/completions"),
+    Row {
+        header: "x-goog-api-key",
+        ..row(
+            "google", "GOOGLE_API_KEY", "embed",
+            "https://generativelanguage.googleapis.com/v1beta/models/a-model:batchEmbedContents",
+        )
+    },
+    Row {
+        header: "x-goog-api-key",
+        ..row(
+            "google", "GEMINI_API_KEY", "chat",
+            "https://generativelanguage.googleapis.com/v1beta/models/a-model:generateContent",
+        )
+    },
+    Row {
+        // Both set: Google's own client takes the first.
+        others: &[("GEMINI_API_KEY", "another-key")],
+        header: "x-goog-api-key",
+        ..row(
+            "google", "GOOGLE_API_KEY", "models",
+            "https://generativelanguage.googleapis.com/v1beta/models?pageSize=1000",
+        )
+    },
+    Row {
+        header: "x-api-key",
+        ..row("anthropic", "ANTHROPIC_API_KEY", "chat", "https://api.anthropic.com/v1/messages")
+    },
+    Row {
+        others: &[("ANTHROPIC_BASE_URL", "https://gateway.example")],
+        header: "x-api-key",
+        ..row("anthropic", "ANTHROPIC_API_KEY", "models", "https://gateway.example/v1/models?limit=1000")
+    },
+    row(
+        "bedrock", "AWS_BEARER_TOKEN_BEDROCK", "chat",
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/a-model/converse",
+    ),
+    Row {
+        others: &[
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_DEFAULT_REGION", "eu-west-3"),
+            ("AWS_ACCESS_KEY_ID", "another-key"),
+            ("AWS_SECRET_ACCESS_KEY", "another-secret"),
+        ],
+        ..row(
+            "bedrock", "AWS_BEARER_TOKEN_BEDROCK", "rerank",
+            "https://bedrock-runtime.eu-west-1.amazonaws.com/model/a-model/invoke",
+        )
+    },
     row("fireworks", "FIREWORKS_API_KEY", "chat", "https://api.fireworks.ai/inference/v1/chat/completions"),
     row("github", "GITHUB_TOKEN", "chat", "https://models.github.ai/inference/chat/completions"),
     row("xai", "XAI_API_KEY", "chat", "https://api.x.ai/v1/chat/completions"),

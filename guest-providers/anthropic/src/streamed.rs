@@ -127,7 +127,7 @@ impl Decoder {
     }
 }
 
-impl conversation::Decode<sse::Event> for Decoder {
+impl conversation::Decoder<sse::Event> for Decoder {
     fn has_begun(&self) -> bool {
         self.begun
     }

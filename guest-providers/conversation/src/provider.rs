@@ -23,7 +23,7 @@ macro_rules! provider {
         fn streaming_response<F, D>(answer: ::conversation::Streamed<F, D>) -> chat::StreamingResponse
         where
             F: ::weir_guest::events::Framing + 'static,
-            D: ::conversation::Decode<F::Event> + 'static,
+            D: ::conversation::Decoder<F::Event> + 'static,
         {
             let (writer, events) = bindings::wit_stream::new();
             let (done, done_out) = bindings::wit_future::new(::conversation::given_up);

@@ -46,13 +46,11 @@ macro_rules! provider {
             "weir:provider/chat@0.1.0/event": ::openai_api::chat::Event,
         });
 
-        fn streaming_response<F, D>(answer: $crate::chat::Streamed<F, D>) -> chat::StreamingResponse
-        where
-            F: ::weir_guest::events::Framing + 'static,
-            D: $crate::chat::Decode<F::Event> + 'static,
-        {
+        fn streaming_response(
+            answer: ::openai_api::chat::Streamed<impl ::openai_api::chat::Decoder + 'static>,
+        ) -> chat::StreamingResponse {
             let (writer, events) = bindings::wit_stream::new();
-            let (done, done_out) = bindings::wit_future::new($crate::chat::given_up);
+            let (done, done_out) = bindings::wit_future::new(::openai_api::chat::given_up);
             chat::StreamingResponse {
                 model: answer.forward(writer, done),
                 events,

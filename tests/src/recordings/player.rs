@@ -30,8 +30,11 @@ pub struct Player {
     stages: Arc<Mutex<HashMap<String, Stage>>>,
 }
 
+/// The answer to a request.
+type Answering = Arc<dyn Fn(&Sent) -> Arc<Recording> + Send + Sync>;
+
 struct Stage {
-    answer: Arc<Recording>,
+    answer: Answering,
     /// Bytes of each piece of the body; none for the whole in one.
     piece: Option<usize>,
     sent: Vec<Sent>,
@@ -85,8 +88,24 @@ impl Player {
         format!("http://{}/{stage}", self.address)
     }
 
-    /// Puts a recording on a stage, its body to come in pieces of so many bytes.
+    /// Puts a recording on a stage, its body to come in pieces of so many bytes. Requests of another method than the
+    /// recorded one, which look whether there is what that one makes, are told that there is not.
     pub fn play(&self, stage: &str, answer: Arc<Recording>, piece: Option<usize>) {
+        self.answer_with(
+            stage,
+            Arc::new(move |sent| {
+                if answer.method.is_empty() || sent.method == answer.method {
+                    answer.clone()
+                } else {
+                    Arc::new(absent())
+                }
+            }),
+            piece,
+        );
+    }
+
+    /// Puts what answers each request in its own way on a stage.
+    pub fn answer_with(&self, stage: &str, answer: Answering, piece: Option<usize>) {
         let stages = &mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = Vec::new();
         stages.insert(stage.to_owned(), Stage { answer, piece, sent });
@@ -106,13 +125,9 @@ impl Player {
         let (answer, piece) = {
             let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
             let stage = stages.get_mut(&stage).context("no such stage")?;
-            let recorded = &stage.answer.method;
-            if recorded.is_empty() || sent.method == *recorded {
-                stage.sent.push(sent);
-                (stage.answer.clone(), stage.piece)
-            } else {
-                (Arc::new(absent()), None)
-            }
+            let answer = (stage.answer)(&sent);
+            stage.sent.push(sent);
+            (answer, stage.piece)
         };
         client.write_all(&head(&answer, piece)).await?;
         match piece {
@@ -130,7 +145,7 @@ impl Player {
     }
 }
 
-/// The answer to a request of another method, which looks whether there is what the recorded one makes.
+/// That there is nothing.
 fn absent() -> Recording {
     Recording {
         name: String::new(),

@@ -95,7 +95,7 @@ impl Decoder {
     }
 }
 
-impl conversation::Decode<Message> for Decoder {
+impl conversation::Decoder<Message> for Decoder {
     fn has_begun(&self) -> bool {
         self.begun
     }

@@ -1,6 +1,6 @@
 //! An answer that comes in events, each with its `type`.
 
-use openai_api::chat::{self, Event, ToolCallDelta};
+use openai_api::chat::{Decoder, Event, ToolCallDelta};
 use serde::Deserialize;
 use weir_guest::streaming::Decode;
 use weir_guest::types::Error;
@@ -68,7 +68,7 @@ struct Function {
     arguments: Option<String>,
 }
 
-impl chat::Decode<sse::Event> for Deltas {
+impl Decoder for Deltas {
     fn has_begun(&self) -> bool {
         self.begun
     }

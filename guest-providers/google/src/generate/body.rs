@@ -1,73 +1,19 @@
 //! The request's body.
 
-use conversation::data_url::{Image, image};
 use conversation::turns::{self, Conversation, Turn};
-use conversation::{Message, Object, Part as Given, Request, Role, ToolCall};
+use conversation::{Message, Object, Part as Given, Request, Role};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use weir_guest::failure;
 use weir_guest::types::Error;
 
 use super::call_id;
+use super::part::Part;
 
 #[derive(Serialize)]
 struct Content<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     parts: Vec<Part<'a>>,
-}
-
-/// One of these fields, but for the signature beside a call.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Part<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inline_data: Option<Blob<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_data: Option<File<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<Call<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thought_signature: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function_response: Option<CallAnswer<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Blob<'a> {
-    mime_type: &'a str,
-    data: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct File<'a> {
-    file_uri: &'a str,
-}
-
-#[derive(Serialize)]
-struct Call<'a> {
-    id: &'a str,
-    name: &'a str,
-    args: &'a RawValue,
-}
-
-#[derive(Serialize)]
-struct CallAnswer<'a> {
-    id: &'a str,
-    name: &'a str,
-    response: Outcome,
-}
-
-/// The API wants an object; what is none goes into one, under the name it says.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Outcome {
-    Object(Box<RawValue>),
-    Text { output: String },
 }
 
 #[derive(Serialize)]
@@ -112,12 +58,10 @@ pub(crate) fn body(request: &Request) -> Result<Object<'_>, Error> {
             parameters_json_schema: turns::schema(tool)?,
         });
     }
-    let tools = (!declarations.is_empty()).then(|| {
-        [Tools {
-            function_declarations: declarations,
-        }]
-    });
-    body.set_some("tools", tools)?;
+    let tools = [Tools {
+        function_declarations: declarations,
+    }];
+    body.set_some("tools", (!request.tools.is_empty()).then_some(tools))?;
     body.set_parameters(&request.parameters)?;
     Ok(body)
 }
@@ -126,11 +70,14 @@ fn content<'a>(turn: &Turn<'a>, conversation: &'a [Message]) -> Result<Content<'
     let mut parts = Vec::new();
     for message in &turn.messages {
         if matches!(message.role, Role::Tool) {
-            parts.push(call_answer(message, conversation)?);
+            parts.push(Part::answer(message, conversation)?);
             continue;
         }
         for part in &message.content {
-            parts.push(Part::of(part)?);
+            // The API refuses empty texts.
+            if !matches!(part, Given::Text(text) if text.is_empty()) {
+                parts.push(Part::of(part)?);
+            }
         }
         let unsigned = !message
             .tool_calls
@@ -147,71 +94,9 @@ fn content<'a>(turn: &Turn<'a>, conversation: &'a [Message]) -> Result<Content<'
     })
 }
 
-fn call_answer<'a>(message: &'a Message, conversation: &'a [Message]) -> Result<Part<'a>, Error> {
-    let id = turns::answered(message)?;
-    let calls = conversation.iter().flat_map(|message| &message.tool_calls);
-    let name = calls.rev().find(|call| call.id == id).map(|call| call.name.as_str());
-    let name =
-        name.ok_or_else(|| failure::refused(format!("a tool's message answers a call that was not made: `{id}`")))?;
-    let text = message.content.iter().map(turns::text).collect::<Result<String, _>>()?;
-    let response = match serde_json::from_slice::<&RawValue>(text.as_bytes()) {
-        Ok(object) if object.get().starts_with('{') => Outcome::Object(object.to_owned()),
-        _ => Outcome::Text { output: text },
-    };
-    Ok(Part {
-        function_response: Some(CallAnswer {
-            id: call_id::split(id).0,
-            name,
-            response,
-        }),
-        ..Part::default()
-    })
-}
-
-impl<'a> Part<'a> {
-    fn text(text: &'a str) -> Self {
-        Self {
-            text: Some(text),
-            ..Self::default()
-        }
-    }
-
-    fn of(part: &'a Given) -> Result<Self, Error> {
-        let url = match part {
-            Given::Text(text) => return Ok(Self::text(text)),
-            Given::ImageUrl(url) => url,
-        };
-        Ok(match image(url)? {
-            Image::Inline { media_type, data } => Self {
-                inline_data: Some(Blob {
-                    mime_type: media_type,
-                    data,
-                }),
-                ..Self::default()
-            },
-            Image::At(url) => Self {
-                file_data: Some(File { file_uri: url }),
-                ..Self::default()
-            },
-        })
-    }
-
-    fn call(call: &'a ToolCall, unsigned: Option<&'a str>) -> Result<Self, Error> {
-        let (id, signature) = call_id::split(&call.id);
-        Ok(Self {
-            function_call: Some(Call {
-                id,
-                name: &call.name,
-                args: turns::arguments(call)?,
-            }),
-            thought_signature: signature.or(unsigned),
-            ..Self::default()
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use conversation::ToolCall;
     use conversation::{Parameter, Tool};
     use serde_json::{Value, json};
 
@@ -272,7 +157,10 @@ mod tests {
                     Given::ImageUrl("https://x/y.png".into()),
                 ],
             ),
-            message(Role::Assistant, vec![Given::Text("that".into())]),
+            message(
+                Role::Assistant,
+                vec![Given::Text("that".into()), Given::Text("".into())],
+            ),
         ]);
         request.max_tokens = Some(16);
         request.temperature = Some(0.5);

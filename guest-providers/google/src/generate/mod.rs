@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod call_id;
+mod part;
 mod streamed;
 
 pub(crate) use answer::{Tokens, read};

@@ -78,7 +78,7 @@ impl Decode for Decoder {
     }
 }
 
-impl conversation::Decode<sse::Event> for Decoder {
+impl conversation::Decoder<sse::Event> for Decoder {
     fn has_begun(&self) -> bool {
         self.begun
     }

@@ -3,39 +3,17 @@
 mod body;
 mod completion;
 mod message;
+mod stream;
 mod streamed;
 mod whole;
 
-use weir_guest::sse::{self, Parser};
 use weir_guest::types::Error;
 
-pub use weir_guest::chat::{
-    Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta,
-};
-
-pub use self::streamed::Chunks;
+pub use self::stream::{Streamed, stream, stream_as};
 pub use self::whole::read;
-pub use conversation::{Decode, Streamed, given_up};
-
-/// Sends `request` and waits for the answer's first chunk. `asked` is the model where the server names none.
-///
-/// # Errors
-/// As [`weir_guest::Request::send_streaming`]; what the server said in the place of a chunk, `malformed-response` where
-/// there is none.
-pub async fn stream(request: weir_guest::Request, asked: String) -> Result<Streamed<Parser, Chunks>, Error> {
-    stream_as(request, asked).await
-}
-
-/// As [`stream`], of an answer in events of another kind.
-///
-/// # Errors
-/// As [`stream`].
-pub async fn stream_as<D>(request: weir_guest::Request, asked: String) -> Result<Streamed<Parser, D>, Error>
-where
-    D: Decode<sse::Event> + Default,
-{
-    conversation::begin(request.send_streaming().await?, D::default(), asked).await
-}
+pub use weir_guest::chat::{
+    Decoder, Event, Finish, Message, Parameter, Part, Request, Response, Role, Tool, ToolCall, ToolCallDelta, given_up,
+};
 
 /// How the answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

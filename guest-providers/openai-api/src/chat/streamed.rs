@@ -5,14 +5,14 @@ use weir_guest::types::{Error, Usage};
 use weir_guest::{failure, sse};
 
 use super::completion::{Call, Choice, Completion, Content, finish};
-use super::{Event, ToolCallDelta};
+use super::{Decoder, Event, ToolCallDelta};
 
 /// The last event's data. Some servers leave it out and end the body instead.
 const DONE: &str = "[DONE]";
 
 /// The answer so far.
-#[derive(Debug, Default)]
-pub struct Chunks {
+#[derive(Default)]
+pub(super) struct Chunks {
     begun: bool,
     model: Option<String>,
     /// The last usage told: some servers tell one with every chunk, each replacing the one before.
@@ -21,7 +21,7 @@ pub struct Chunks {
     done: bool,
 }
 
-impl conversation::Decode<sse::Event> for Chunks {
+impl Decoder for Chunks {
     fn has_begun(&self) -> bool {
         self.begun
     }

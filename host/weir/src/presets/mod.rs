@@ -135,11 +135,11 @@ impl Preset {
         let by_key = self
             .base_url_by_key
             .filter(|(start, _)| key.is_some_and(|(_, key)| key.starts_with(start)));
-        if let Some((_, url)) = by_key {
-            settings.set(&["config", "base_url"], text(url));
-        } else if let Some((variable, url)) = environment.first(self.base_url_variables) {
+        if let Some((variable, url)) = environment.first(self.base_url_variables) {
             let origin = Origin::Environment(variable.to_owned());
             settings.set_from(&["config", "base_url"], text(&self.address(url)), origin);
+        } else if let Some((_, url)) = by_key {
+            settings.set(&["config", "base_url"], text(url));
         } else if let Some(url) = self.base_url {
             settings.set(&["config", "base_url"], text(url));
         }

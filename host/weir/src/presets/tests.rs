@@ -1,3 +1,5 @@
+//! What presets make of an environment.
+
 use super::*;
 
 fn at<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n str> {
@@ -33,6 +35,21 @@ fn an_atlas_key_goes_to_its_own_address() {
         at(&settings, &["config", "base_url"]),
         Some("https://ai.mongodb.com/v1")
     );
+}
+
+#[test]
+fn an_address_that_is_given_holds_over_that_of_a_key() {
+    let base_url = |variables: &[(&str, &str)]| {
+        let settings = find("chroma")
+            .unwrap()
+            .settings(&Environment::from_iter(variables.iter().copied()), true);
+        at(&settings, &["config", "base_url"]).map(str::to_owned)
+    };
+    let key = ("CHROMA_API_KEY", "ck-1");
+    assert_eq!(base_url(&[key]).as_deref(), Some("https://api.trychroma.com"));
+    let given = ("CHROMA_URL", "https://chroma.example.com");
+    assert_eq!(base_url(&[key, given]).as_deref(), Some(given.1));
+    assert_eq!(base_url(&[]).as_deref(), Some("http://localhost:8000"));
 }
 
 #[test]

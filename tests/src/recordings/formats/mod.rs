@@ -1,6 +1,8 @@
 //! What a provider's recordings mean. A provider without a module of its own speaks OpenAI's API.
 
+mod anthropic;
 mod azure;
+mod bedrock;
 mod cohere;
 mod conversation;
 mod google;
@@ -22,8 +24,9 @@ use openai::Dialect;
 /// If the recording is of something that no operation does, or that no module here reads.
 pub fn case(recording: &Recording) -> Result<Case, String> {
     match recording.provider.as_str() {
+        "anthropic" => anthropic::case(recording),
         "azure" => azure::case(recording),
-        "bedrock" => Err("no format of it is known here".to_owned()),
+        "bedrock" => bedrock::case(recording),
         "cohere" => cohere::case(recording),
         "google" => google::case(recording),
         "huggingface" => huggingface::case(recording),

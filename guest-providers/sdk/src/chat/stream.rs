@@ -1,15 +1,14 @@
 //! An answer in events, from its first one to the caller.
 
-use weir_guest::events::Framing;
-use weir_guest::streaming::{self, Given, Progress};
-use weir_guest::types::Error;
-use weir_guest::wit_bindgen::rt::async_support::{FutureWriter, StreamWriter};
-use weir_guest::{Events, failure};
+use wit_bindgen::rt::async_support::{FutureWriter, StreamWriter};
 
-use crate::Event;
+use super::Event;
+use crate::events::Framing;
+use crate::streaming::{self, Given, Progress};
+use crate::{Error, Events, failure, sse};
 
 /// The events of a provider's stream understood as those of a conversation.
-pub trait Decode<E>: streaming::Decode<E, Item = Event> {
+pub trait Decoder<E = sse::Event>: streaming::Decode<E, Item = Event> {
     /// Whether the answer has begun: what fails before that is an error of the call, not of its stream.
     fn has_begun(&self) -> bool;
 
@@ -30,7 +29,7 @@ pub struct Streamed<F, D> {
 ///
 /// # Errors
 /// What was said in the place of an answer; `malformed-response` if nothing was.
-pub async fn begin<F: Framing, D: Decode<F::Event>>(
+pub async fn begin<F: Framing, D: Decoder<F::Event>>(
     mut events: Events<F>,
     mut decoder: D,
     asked: String,
@@ -60,7 +59,7 @@ pub fn given_up() -> Result<(), Error> {
     Err(failure::malformed("the answer was given up"))
 }
 
-impl<F: Framing + 'static, D: Decode<F::Event> + 'static> Streamed<F, D> {
+impl<F: Framing + 'static, D: Decoder<F::Event> + 'static> Streamed<F, D> {
     /// Passes the events on, and returns the model that answers. Returns at once ([`streaming::forward`]).
     pub fn forward(self, writer: StreamWriter<Event>, done: FutureWriter<Result<(), Error>>) -> String {
         streaming::forward(self.events, self.decoder, self.first, writer, done);

@@ -1,10 +1,14 @@
-//! The contract's records of a conversation. See the interface `chat`.
+//! The contract's records of a conversation (see the interface `chat`), and an answer to one in events.
 //!
 //! Written out, so that the exports of every adapter can be over the same ones: generated here from an interface that
 //! adapters export, they would have it imported too.
 #![allow(missing_docs, reason = "the contract says what each field is")]
 
+mod stream;
+
 use crate::types::Usage;
+
+pub use stream::{Decoder, Streamed, begin, given_up};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
