@@ -114,6 +114,8 @@ fn classify(error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use weir_guest::types::Header;
+
     use super::*;
 
     #[test]
@@ -129,5 +131,30 @@ mod tests {
             panic!()
         };
         assert_eq!(failure.code.as_deref(), Some("invalid_model"));
+    }
+
+    #[test]
+    fn each_of_its_three_shapes_gives_its_words_and_the_correlation_id() {
+        let headers = [Header {
+            name: "mistral-correlation-id".to_owned(),
+            value: "0199".to_owned(),
+        }];
+        let said = |status, body: &str| match classify(failure::of_answer(status, &headers, body.as_bytes())) {
+            Error::InvalidInput(failure) | Error::Unauthorized(failure) => (failure.message, failure.request_id),
+            other => panic!("{other:?}"),
+        };
+        let expected = |message: &str| (message.to_owned(), Some("0199".to_owned()));
+        assert_eq!(
+            said(400, r#"{"object": "error", "message": "no", "code": "1500"}"#),
+            expected("no")
+        );
+        assert_eq!(said(401, r#"{"detail": "Unauthorized"}"#), expected("Unauthorized"));
+        assert_eq!(
+            said(
+                422,
+                r#"{"detail": [{"type": "extra_forbidden", "loc": ["body", "x"], "msg": "not permitted"}]}"#
+            ),
+            expected("body.x: not permitted")
+        );
     }
 }

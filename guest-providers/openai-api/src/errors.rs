@@ -66,6 +66,56 @@ mod tests {
     }
 
     #[test]
+    fn every_servers_shape_keeps_its_own_words() {
+        for (body, message, code) in [
+            // groq
+            (
+                r#"{"error": {"message": "did not call a tool", "type": "invalid_request_error",
+                    "code": "tool_use_failed", "failed_generation": "maybe"}}"#,
+                "did not call a tool",
+                "tool_use_failed",
+            ),
+            // openrouter
+            (
+                r#"{"error": {"message": "no such model", "code": 400}, "user_id": "u"}"#,
+                "no such model",
+                "400",
+            ),
+            // xai
+            (
+                r#"{"code": "invalid-argument", "error": "no such model"}"#,
+                "no such model",
+                "invalid-argument",
+            ),
+            // Hugging Face's router
+            (
+                r#"{"error": "no template", "error_type": "template_error"}"#,
+                "no template",
+                "template_error",
+            ),
+            // together
+            (
+                r#"{"id": "9", "error": {"message": "wrong", "type": "invalid_request_error", "param": "model", "code": null}}"#,
+                "wrong",
+                "invalid_request_error",
+            ),
+        ] {
+            let Error::InvalidInput(failure) = answer(400, body) else {
+                panic!("{body}")
+            };
+            assert_eq!(
+                (failure.message.as_str(), failure.code.as_deref()),
+                (message, Some(code))
+            );
+        }
+        // ollama
+        let Error::NotFound(failure) = answer(404, r#"{"error": "model 'x' not found"}"#) else {
+            panic!()
+        };
+        assert_eq!(failure.message, "model 'x' not found");
+    }
+
+    #[test]
     fn a_wrong_key_and_an_empty_account_are_the_keys_matter_whatever_the_status() {
         let key = r#"{"code": "invalid-argument", "error": "Incorrect API key provided: ab***yz."}"#;
         assert!(matches!(answer(400, key), Error::Unauthorized(_)));

@@ -35,7 +35,12 @@ pub fn request(url: String) -> Request {
 /// # Errors
 /// `malformed-response`, naming the place.
 pub fn read(body: &[u8]) -> Result<Vec<Model>, Error> {
-    let Answer { data } = json::read(body)?;
+    // together answers with the bare list.
+    let data = if body.trim_ascii_start().starts_with(b"[") {
+        json::read(body)?
+    } else {
+        json::read::<Answer>(body)?.data
+    };
     let model = |item: Item| Model {
         id: item.id,
         owner: item.owned_by,
@@ -56,5 +61,11 @@ mod tests {
         assert_eq!(models[0].created, Some(1_721_172_741));
         assert_eq!(models[0].owner.as_deref(), Some("system"));
         assert_eq!((models[1].id.as_str(), models[1].created), ("mine", None));
+    }
+
+    #[test]
+    fn a_bare_list_is_read_too() {
+        assert_eq!(read(br#" [{"id": "m", "type": "chat"}]"#).unwrap()[0].id, "m");
+        assert!(read(b"<html>").is_err());
     }
 }

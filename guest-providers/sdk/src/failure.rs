@@ -18,12 +18,13 @@ use crate::words::Words;
 use crate::{Error, Failure, retry_after};
 
 /// Headers that carry a request's id, as the providers call it.
-const REQUEST_ID_HEADERS: [&str; 5] = [
+const REQUEST_ID_HEADERS: [&str; 6] = [
     "x-request-id",
     "request-id",
     "x-amzn-requestid",
     "apim-request-id",
     "x-ms-request-id",
+    "mistral-correlation-id",
 ];
 
 /// An `invalid-input` of the adapter's own: nothing was sent.

@@ -111,7 +111,6 @@ impl<'de> Deserialize<'de> for SignedBytes {
 }
 
 impl<'de> Deserialize<'de> for Vector {
-    /// From an array as from a text. As bytes, since base64 needs no check of its encoding before it is read.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_bytes(VectorVisitor(floats)).map(Self)
     }
@@ -123,7 +122,7 @@ impl<'de> Visitor<'de> for VectorVisitor {
     type Value = Vec<f32>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array of numbers, or base64 of 32-bit floats")
+        formatter.write_str("an array of numbers, or base64 of them")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<f32>, A::Error> {

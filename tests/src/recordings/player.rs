@@ -88,9 +88,20 @@ impl Player {
         format!("http://{}/{stage}", self.address)
     }
 
-    /// Puts a recording on a stage, its body to come in pieces of so many bytes.
+    /// Puts a recording on a stage, its body to come in pieces of so many bytes. Requests of another method than the
+    /// recorded one, which look whether there is what that one makes, are told that there is not.
     pub fn play(&self, stage: &str, answer: Arc<Recording>, piece: Option<usize>) {
-        self.answer_with(stage, Arc::new(move |_| answer.clone()), piece);
+        self.answer_with(
+            stage,
+            Arc::new(move |sent| {
+                if answer.method.is_empty() || sent.method == answer.method {
+                    answer.clone()
+                } else {
+                    Arc::new(absent())
+                }
+            }),
+            piece,
+        );
     }
 
     /// Puts what answers each request in its own way on a stage.
@@ -131,6 +142,21 @@ impl Player {
         }
         client.shutdown().await?;
         Ok(())
+    }
+}
+
+/// That there is nothing.
+fn absent() -> Recording {
+    Recording {
+        name: String::new(),
+        provider: String::new(),
+        method: String::new(),
+        path: None,
+        query: Vec::new(),
+        asked: serde_json::Value::Null,
+        status: 404,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: br#"{"status": {"error": "not there"}}"#.to_vec(),
     }
 }
 

@@ -41,7 +41,11 @@ impl Recording {
     }
 
     fn of(file: &Path, text: &[u8]) -> anyhow::Result<Recording> {
-        let json: Value = serde_json::from_slice(text)?;
+        let json = match serde_json::from_slice::<Value>(text) {
+            // What is no number of JSON's was sent to see it refused.
+            Err(_) => serde_json::from_str(&String::from_utf8_lossy(text).replace("NaN", "null"))?,
+            Ok(json) => json,
+        };
         let (request, response) = (&json["request"], &json["response"]);
         let part = |path: Option<&std::ffi::OsStr>| path.map(|part| part.to_string_lossy().into_owned());
         let provider = part(file.parent().and_then(Path::file_name)).unwrap_or_default();
@@ -94,6 +98,12 @@ impl Recording {
             || ["event-stream", "eventstream", "ndjson"]
                 .iter()
                 .any(|form| kind.contains(form))
+    }
+
+    /// Whether the answer says when to come again, or how often.
+    pub fn tells_of_a_quota(&self) -> bool {
+        let tells = |name: &str| name.contains("retry-after") || name.contains("ratelimit");
+        self.status == 429 || self.headers.iter().any(|(name, _)| tells(&name.to_ascii_lowercase()))
     }
 
     /// The data of the answer's server-sent events, as JSON; what is none, such as `[DONE]`, is left out.

@@ -52,7 +52,7 @@ pub fn difference(expected: &Refusal, error: &Value) -> Option<String> {
     if error["kind"] != expected.kind {
         return Some(format!("{} instead of {}: {error}", error["kind"], expected.kind));
     }
-    if !said.contains(&expected.message) {
+    if !said.contains(expected.message.trim()) {
         return Some(format!("`{said}` lacks the provider's words, `{}`", expected.message));
     }
     let is_told = expected.status == 0 || error["status"] == expected.status;
@@ -85,6 +85,7 @@ fn kind(status: u16, words: &str) -> &'static str {
                 "is too long",
                 "max_tokens_per_request",
                 "array_above_max_length",
+                "larger than allowed",
             ]) =>
         {
             "too-large"

@@ -55,10 +55,11 @@ pub(super) struct Call {
     #[serde(default)]
     pub index: u32,
     pub id: Option<String>,
+    #[serde(default)]
     pub function: Function,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 pub(super) struct Function {
     pub name: Option<String>,
     pub arguments: Option<String>,

@@ -156,6 +156,14 @@ mod tests {
     }
 
     #[test]
+    fn a_first_chunk_without_a_choice_begins_the_answer() {
+        let filters = r#"{"model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}"#;
+        let (events, result) = read(&[filters, TEXT, STOP, DONE]);
+        assert_eq!(events, ["hi", "Stop"]);
+        assert!(result.is_ok());
+    }
+
+    #[test]
     fn the_end_of_the_body_does_without_done() {
         let (events, result) = read(&[HELLO, TEXT, STOP]);
         assert_eq!(events, ["hi", "Stop"]);
