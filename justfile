@@ -97,7 +97,7 @@ chroma:
 
 # Measures the pool beside other clients and puts the figures into benches/README.md. Wants a machine with nothing else to do.
 [positional-arguments]
-bench *options: bench-python
+bench *options: build-guests build-fixtures bench-python
     cargo build --locked --release --manifest-path benches/Cargo.toml
     benches/target/release/weir-benches run --python benches/target/python/bin/python3 --readme benches/README.md --json benches/target/figures.json "$@"
 
