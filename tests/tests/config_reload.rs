@@ -131,6 +131,45 @@ async fn an_api_key_that_is_removed_stops_working_and_a_new_one_works() {
     assert_eq!(status_with(&server, "first-5b1e77").await, 401);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_that_is_removed_stops_working_though_a_call_of_a_resident_holds_its_place() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slow = provider("slow", &format!("http://{}", silent.local_addr().unwrap()));
+    let config = |key: &str, timeout: u32| {
+        format!(
+            "[server]\napi_keys = [{{ env = \"{key}\" }}]\n{slow}component = \"voyage\"\n\
+             limits = {{ isolation = \"resident\", call_timeout = {timeout} }}\n"
+        )
+    };
+    let program = with_upstream(&config("FIRST_KEY", 100)).unwrap();
+    let program = program
+        .env("FIRST_KEY", "first-5b1e77")
+        .env("SECOND_KEY", "second-90aa3d");
+    let server = Server::start(&program).unwrap();
+    let url = format!("{}/v1/providers/slow/embed", server.url());
+    let call = http::Request::post(url)
+        .header("authorization", "Bearer first-5b1e77")
+        .header("content-type", "application/json")
+        .body(Bytes::from_static(b"{\"inputs\": [\"who answers?\"]}"))
+        .unwrap();
+    let pools = PoolManager::new().unwrap();
+    let pool = pools.pool("callers", PoolSettings::default()).unwrap();
+    let calling = tokio::spawn(async move { pool.send(call, SendOptions::default()).await.map(drop) });
+    let _held = accepted(&silent).await;
+
+    // The resident is to be another, and waits for its call.
+    put(&program.config(), config("FIRST_KEY", 99)).unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    put(&program.config(), config("SECOND_KEY", 99)).unwrap();
+    until("the old key opens no more", async || {
+        status_with(&server, "first-5b1e77").await == 401
+    })
+    .await
+    .unwrap();
+    assert!(!calling.is_finished());
+    calling.abort();
+}
+
 /// A piece of OpenAI's streamed answer.
 fn piece(delta: &Value, finish: Option<&str>) -> String {
     let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::settings::Config;
+use super::settings::{Config, ProviderConfig};
 use super::tree::join;
 
 /// What is another in a new configuration.
@@ -22,11 +22,11 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// What `new` has that `old` has not, and the other way round. Settings that mean the same are the same, however they
+    /// What `to` has that `from` has not, and the other way round. Settings that mean the same are the same, however they
     /// are written.
-    pub fn between(old: &Config, new: &Config) -> Changes {
+    pub fn between(from: &Config, to: &Config) -> Changes {
         let mut changes = Changes::default();
-        let (old, new) = (plain(old), plain(new));
+        let (old, new) = (plain(from), plain(to));
         for path in differences(&old, &new) {
             match path.as_slice() {
                 ["providers", name] => {
@@ -40,6 +40,14 @@ impl Changes {
                 }
                 ["providers", name, keys @ ..] => changes.provider(name, &dotted(keys)),
                 keys => _ = changes.settings.insert(dotted(keys)),
+            }
+        }
+        // As plain data it is without its password.
+        let proxy = |config: &ProviderConfig| config.http_pool.proxy.0.clone();
+        for (name, provider) in &from.providers {
+            let other = to.providers.get(name);
+            if other.is_some_and(|other| proxy(other) != proxy(provider)) {
+                changes.provider(name, "http_pool.proxy");
             }
         }
         changes
@@ -146,6 +154,16 @@ mod tests {
         let both = format!("{ACME}[providers.\"b-1\"]\ncomponent = \"b\"\n[routes.chat]\ndefault = [\"acme\"]\n");
         assert_eq!(said(ACME, &both), "added providers.b-1; changed routes.chat.default");
         assert_eq!(said(&both, ACME), "removed providers.b-1; changed routes.chat.default");
+    }
+
+    #[test]
+    fn a_proxys_other_password_is_a_change() {
+        let proxy = |password: &str| format!("{ACME}http_pool.proxy = \"http://ada:{password}@proxy.example:1\"\n");
+        assert_eq!(
+            said(&proxy("one"), &proxy("two")),
+            "changed providers.acme.http_pool.proxy"
+        );
+        assert_eq!(said(&proxy("one"), &proxy("one")), "");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, Unexpected, Visitor};
 
 use super::error::ConfigError;
-use super::tree::{Node, Origin, Value, is_sensitive};
+use super::tree::{Node, Origin, Value, is_sensitive, names_user};
 
 /// Reads typed settings from a tree.
 pub fn from_tree<T: DeserializeOwned>(node: &Node) -> Result<T, ConfigError> {
@@ -144,8 +144,10 @@ fn plain(expected: &dyn Expected) -> String {
 fn describe(node: &Node) -> String {
     let shown = !is_sensitive(&node.path);
     match &node.value {
-        Value::Text(text) if shown => format!("the text {:?}", node.as_written.as_ref().unwrap_or(text)),
-        Value::Text(_) => "a text".to_owned(),
+        Value::Text(text) => match node.as_written.as_ref().unwrap_or(text) {
+            written if shown && !names_user(written) => format!("the text {written:?}"),
+            _ => "a text".to_owned(),
+        },
         Value::Integer(integer) if shown => format!("the number {integer}"),
         Value::Float(float) if shown => format!("the number {float}"),
         Value::Integer(_) | Value::Float(_) => "a number".to_owned(),

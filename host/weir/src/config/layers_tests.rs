@@ -83,6 +83,18 @@ fn a_wrong_type_is_named_with_what_was_expected() {
 }
 
 #[test]
+fn a_url_with_a_password_is_not_repeated() {
+    for text in [
+        "[providers.voyage.egress]\nallow = [\"https://ada:hush@api.example\"]",
+        "[providers.voyage.egress]\nallow_private = [\"https://ada:hush@10.0.0.1\"]",
+        "[http_pool]\nenabled = \"https://ada:hush@api.example\"",
+    ] {
+        let error = error(text);
+        assert!(error.contains("found a text") && !error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
 fn durations_that_make_no_sense_are_refused() {
     for (text, expected) in [
         (

@@ -241,11 +241,15 @@ pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
+/// Whether a text holds a URL with a user name or a password.
+pub fn names_user(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
+}
+
 /// Whether a name says that what it holds is not to be shown, or a line holds a URL with a user name or a password.
 pub fn is_sensitive(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let with_user = name.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    with_user
+    names_user(&name)
         || ["key", "secret", "token", "password", "passwd", "credential", "proxy"]
             .iter()
             .any(|word| name.contains(word))

@@ -7,7 +7,6 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 
 use super::HostError;
-use crate::config::proxy::ProxySetting;
 use crate::config::{Environment, ProviderConfig};
 
 /// Hashes of what was read for a provider, by the setting's key in its table.
@@ -45,10 +44,6 @@ impl Inputs {
                 inputs.insert(format!("http_pool.{key}"), hash);
             }
         }
-        // It is shown without its password.
-        if let ProxySetting::Url(url) = &pool.proxy.0 {
-            inputs.insert("http_pool.proxy".to_owned(), blake3::hash(url.as_bytes()));
-        }
         Ok(Inputs(inputs))
     }
 
@@ -70,10 +65,9 @@ mod tests {
     fn inputs(environment: &[(&str, &str)], file: &Path) -> Result<Inputs, HostError> {
         let config = serde_json::json!({
             "secrets": {"api_key": {"env": "KEY"}, "other": {"file": file}},
-            "http_pool": {"proxy": "http://${USER}@proxy.example:1", "ca_file": file.with_extension("pem")},
+            "http_pool": {"ca_file": file.with_extension("pem")},
         });
-        let text = config.to_string().replace("${USER}", environment[0].1);
-        let config: ProviderConfig = serde_json::from_str(&text).unwrap();
+        let config: ProviderConfig = serde_json::from_value(config).unwrap();
         Inputs::read("acme", &config, &environment.iter().copied().collect())
     }
 
@@ -82,30 +76,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         std::fs::write(&file, "one").unwrap();
-        let before = inputs(&[("USER", "ada:1"), ("KEY", "k")], &file).unwrap();
-        let same = inputs(&[("USER", "ada:1"), ("KEY", "k")], &file).unwrap();
+        let before = inputs(&[("KEY", "k")], &file).unwrap();
+        let same = inputs(&[("KEY", "k")], &file).unwrap();
         assert_eq!(before.differences(&same).count(), 0);
 
         std::fs::write(&file, "two").unwrap();
         std::fs::write(file.with_extension("pem"), "a certificate").unwrap();
-        let after = inputs(&[("USER", "ada:2"), ("KEY", "l")], &file).unwrap();
+        let after = inputs(&[("KEY", "l")], &file).unwrap();
         let mut keys: Vec<_> = before.differences(&after).collect();
         keys.sort_unstable();
-        assert_eq!(
-            keys,
-            [
-                "http_pool.ca_file",
-                "http_pool.proxy",
-                "secrets.api_key",
-                "secrets.other"
-            ]
-        );
-        assert_eq!(after.differences(&before).count(), 4);
+        assert_eq!(keys, ["http_pool.ca_file", "secrets.api_key", "secrets.other"]);
+        assert_eq!(after.differences(&before).count(), 3);
     }
 
     #[test]
     fn a_secret_that_is_not_there_is_named() {
-        let error = inputs(&[("USER", "ada:1")], Path::new("/nowhere")).err().unwrap();
+        let error = inputs(&[], Path::new("/nowhere")).err().unwrap();
         assert!(error.to_string().contains("`api_key` is missing"), "{error}");
     }
 }

@@ -43,6 +43,14 @@ impl Host {
     }
 
     async fn reload(&self, name: &str, slot: &Slot, config: &ProviderConfig, look: Look) {
+        let digest_of = |component: &[u8]| self.runtime().inspect(component, super::wasi_grant(config)).digest;
+        // Before it is had alone, which a resident may be for as long as a call takes.
+        if let Some(old) = slot.serving()
+            && let Ok(component) = self.component(name).await
+            && digest_of(&component) == old.digest()
+        {
+            return slot.is_current();
+        }
         let _alone = slot.alone().await;
         // Its first call loads what is there then.
         let Some(old) = slot.serving() else { return };
@@ -50,7 +58,7 @@ impl Host {
             Ok(component) => component,
             Err(error) => return refuse(slot, &old, None, &error),
         };
-        let digest = self.runtime().inspect(&component, super::wasi_grant(config)).digest;
+        let digest = digest_of(&component);
         if digest == old.digest() {
             return slot.is_current();
         }

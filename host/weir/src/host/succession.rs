@@ -104,6 +104,10 @@ impl Host {
         if !is_another && slot.serving().is_none() {
             return Ok(Step::Keep(slot.clone()));
         }
+        // Before it is had alone: a resident that waits for a call keeps nothing else waiting.
+        if !is_another && slot.inputs() == read()? {
+            return Ok(Step::Keep(slot.clone()));
+        }
         let alone = slot.alone().await;
         let Some(old) = slot.serving() else {
             next.check(name, config).await?;
@@ -141,13 +145,18 @@ impl NextHost {
         &self.changes
     }
 
-    /// Takes the place of the host before: `publish` hands it to the callers. Providers that keep state are waited for
-    /// afterwards, each as long as its call under way takes, and serve as they were until then.
+    /// Takes the place of the host before: `publish` hands it to the callers. Providers that keep state serve as they were
+    /// until their calls under way have ended, which nobody waits for: they may take long, and the next configuration may
+    /// be there to take something away.
     pub async fn take_over(self, publish: impl FnOnce(Arc<Host>)) {
         let mut residents = Vec::new();
         for (slot, successor, inputs) in self.replaced {
             if successor.waits() {
-                residents.push(async move { slot.serve(successor.take_over().await, inputs) });
+                let alone = slot.alone().await;
+                residents.push(async move {
+                    slot.serve(successor.take_over().await, inputs);
+                    drop(alone);
+                });
             } else {
                 slot.serve(successor.take_over().await, inputs);
             }
@@ -158,6 +167,6 @@ impl NextHost {
             self.host.runtime.pools().release(&pool);
         }
         drop(self.alone);
-        futures::future::join_all(residents).await;
+        residents.into_iter().for_each(|resident| drop(tokio::spawn(resident)));
     }
 }

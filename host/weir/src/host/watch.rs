@@ -1,8 +1,8 @@
 //! When files were changed, whoever changes them in whatever way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ pub struct Watch {
     changes: Changes,
     watcher: RecommendedWatcher,
     /// Those that are watched, and those that can't be.
-    folders: BTreeSet<PathBuf>,
+    folders: BTreeMap<PathBuf, Option<Identity>>,
     unwatched: BTreeSet<PathBuf>,
 }
 
@@ -42,33 +42,41 @@ impl Watch {
         Ok(Self {
             changes: Changes(changes),
             watcher,
-            folders: BTreeSet::new(),
+            folders: BTreeMap::new(),
             unwatched: BTreeSet::new(),
         })
     }
 
     /// Watches these files and no others from here on: the folders they are in, since who replaces a file leaves the
-    /// watched one behind. One that can't be watched is told of once.
+    /// watched one behind. So does who replaces a folder: another one of its name is watched anew. One that can't be
+    /// watched is told of once.
     ///
     /// Returns whether a folder is watched that was not before: a change in it may have gone unnoticed.
     pub fn follow(&mut self, files: &[PathBuf]) -> bool {
         let wanted: BTreeSet<PathBuf> = files.iter().map(|file| folder_of(file).to_owned()).collect();
-        for folder in self.folders.difference(&wanted) {
+        let is_same = |folder: &PathBuf, known: &Option<Identity>| {
+            wanted.contains(folder) && known.is_some() && *known == identity(folder)
+        };
+        let (same, gone) = std::mem::take(&mut self.folders)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(folder, known)| is_same(folder, known));
+        for folder in gone.keys() {
             // One that is not there any more is not watched either.
             let _ = self.watcher.unwatch(folder);
         }
-        let before = std::mem::take(&mut self.folders);
+        self.folders = same;
         let untold = std::mem::take(&mut self.unwatched);
         let mut is_new = false;
         for folder in wanted {
-            if before.contains(&folder) {
-                self.folders.insert(folder);
+            if self.folders.contains_key(&folder) {
                 continue;
             }
+            // Taken first: what takes its name meanwhile is then found to be another.
+            let identity = identity(&folder);
             match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     is_new = true;
-                    self.folders.insert(folder);
+                    self.folders.insert(folder, identity);
                 }
                 Err(error) => {
                     if !untold.contains(&folder) {
@@ -108,6 +116,22 @@ impl Changes {
     }
 }
 
+/// Device, number and birth: a number is given again.
+type Identity = (u64, u64, Option<SystemTime>);
+
+/// What tells a folder from another one that takes its name.
+fn identity(folder: &Path) -> Option<Identity> {
+    let found = std::fs::metadata(folder).ok()?;
+    #[cfg(unix)]
+    let (device, number) = {
+        use std::os::unix::fs::MetadataExt as _;
+        (found.dev(), found.ino())
+    };
+    #[cfg(not(unix))]
+    let (device, number) = (0, 0);
+    Some((device, number, found.created().ok()))
+}
+
 fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -141,6 +165,35 @@ mod tests {
         let millis = Duration::from_millis;
         assert_eq!(looked_at_after(millis(50), millis(500)).await, millis(500) + QUIET);
         assert_eq!(looked_at_after(millis(500), millis(100)).await, QUIET);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_takes_the_place_of_another_is_watched_too() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let folder = parent.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let keys = folder("keys");
+        let files = [keys.join("key")];
+        let mut watch = Watch::start().unwrap();
+        assert!(watch.follow(&files));
+        assert!(!watch.follow(&files));
+        std::fs::rename(&keys, parent.path().join("old")).unwrap();
+        std::fs::rename(folder("new"), &keys).unwrap();
+        watch.changed().await;
+        assert!(watch.follow(&files));
+        std::fs::write(&files[0], "k").unwrap();
+        let changed = tokio::time::timeout(Duration::from_secs(10), watch.changed());
+        assert!(changed.await.is_ok(), "the change went unnoticed");
+
+        // One that is made again may be given the number of the one before.
+        std::fs::remove_dir_all(&keys).unwrap();
+        folder("keys");
+        watch.changed().await;
+        assert!(watch.follow(&files));
+        assert!(!watch.follow(&files));
     }
 
     #[tokio::test(start_paused = true)]

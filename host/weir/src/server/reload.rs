@@ -154,6 +154,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config::proxy::ProxySetting;
     use crate::config::{Environment, Folders};
 
     fn sources(folder: &Path) -> Sources {
@@ -309,6 +310,21 @@ mod tests {
         std::fs::write(&key, "two").unwrap();
         assert_eq!(counts(&mut reloader, Look::ForChanges).await, (1, 0, None));
         assert_eq!(reloader.app.serving().keys, ApiKeys::new(&["two".into()]).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_proxys_other_password_holds_though_its_provider_is_not_loaded() {
+        let text = |password: &str| {
+            format!("[providers.local.http_pool]\nproxy = \"http://ada:{password}@proxy.example:1\"\n")
+        };
+        let folder = written(&text("one"));
+        let mut reloader = reloader(&folder).await;
+        write(&folder, &text("two"));
+        assert_eq!(counts(&mut reloader, Look::ForChanges).await, (1, 0, None));
+        let ProxySetting::Url(url) = &reloader.host.config().providers["local"].http_pool.proxy.0 else {
+            panic!("no proxy");
+        };
+        assert_eq!(url, "http://ada:two@proxy.example:1");
     }
 
     #[tokio::test]
