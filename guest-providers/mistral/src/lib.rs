@@ -3,7 +3,7 @@
 //! It is OpenAI's API with names of its own, and it refuses fields it does not know.
 
 use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
-use openai_api::{chat as chats, embeddings, models as lists};
+use openai_api::{chat as chats, embeddings, errors, models as lists};
 use weir_guest::types::{EmbeddingRequest, Error};
 use weir_guest::{Limits, Manifest, Request, Response, Setting, failure};
 
@@ -109,7 +109,9 @@ fn authorized(request: Request) -> Request {
 
 /// A batch of too many inputs, or of too many tokens, is a 400 as any other; its type says `invalid_request_prompt`.
 fn classify(error: Error) -> Error {
-    failure::too_large_if(error, |failure| failure.message.starts_with("Too many "))
+    failure::too_large_if(error, |failure| {
+        failure.message.starts_with("Too many ") || errors::says_too_large(failure)
+    })
 }
 
 #[cfg(test)]
@@ -119,9 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_of_too_many_inputs_asks_for_smaller_parts() {
+    fn what_is_too_large_asks_for_less() {
         let body = br#"{"object": "error", "message": "Too many inputs in request, split into more batches.",
             "type": "invalid_request_prompt", "param": null, "code": "3210", "raw_status_code": 400}"#;
+        assert!(matches!(
+            classify(failure::of_answer(400, &[], body)),
+            Error::TooLarge(_)
+        ));
+        let body = br#"{"object": "error", "message": "type": "invalid_request_prompt", "code": "3051",
+            "message": "Prompt contains 9 tokens and 0 draft tokens, too large for model with 8 maximum context length"}"#;
         assert!(matches!(
             classify(failure::of_answer(400, &[], body)),
             Error::TooLarge(_)

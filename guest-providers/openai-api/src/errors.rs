@@ -1,21 +1,37 @@
 //! What codes and words tell that statuses do not.
 
-use weir_guest::{Error, failure};
+use weir_guest::{Error, Failure, failure};
 
 /// Codes and types that say that less would pass: OpenAI's
-/// (<https://platform.openai.com/docs/guides/error-codes>), and perplexity's.
-const TOO_LARGE: [&str; 4] = [
+/// (<https://platform.openai.com/docs/guides/error-codes>), perplexity's, and llama.cpp's.
+const TOO_LARGE: [&str; 5] = [
     "context_length_exceeded",
     "max_tokens_per_request",
     "array_above_max_length",
     "too_many_prompt_tokens",
+    "exceed_context_size_error",
 ];
+
+/// Words that say so where no code does, without regard to case.
+const TOO_LARGE_WORDS: [&str; 4] = [
+    // vllm's, deepseek's, openrouter's, mistral's and fireworks' maximum of it; ollama's limit of it.
+    "context length",
+    // xai.
+    "maximum prompt length",
+    // moonshot.
+    "exceeded model token limit",
+    // together and Hugging Face's servers, of a prompt or of what is left for the answer.
+    "input validation error: `inputs`",
+];
+
+/// Codes and types that say, under a 429, that the account is empty: waiting does not fill it. OpenAI's, and moonshot's
+/// (<https://platform.moonshot.ai/docs/api/chat>).
+const EMPTY: [&str; 2] = ["insufficient_quota", "exceeded_current_quota_error"];
 
 /// Corrects the error a refusal was taken for ([`weir_guest::Request::classify`]).
 pub fn classify(error: Error) -> Error {
     match error {
-        // The account is empty: waiting does not fill it.
-        Error::RateLimited(failure) if failure.code.as_deref() == Some("insufficient_quota") => {
+        Error::RateLimited(failure) if failure.code.as_deref().is_some_and(|code| EMPTY.contains(&code)) => {
             Error::Unauthorized(failure)
         }
         // Payment is required: deepseek's and openrouter's way to say so.
@@ -24,11 +40,18 @@ pub fn classify(error: Error) -> Error {
         Error::InvalidInput(failure) if failure.message.starts_with("Incorrect API key") => {
             Error::Unauthorized(failure)
         }
-        other => failure::too_large_if(other, |failure| {
-            failure.code.as_deref().is_some_and(|code| TOO_LARGE.contains(&code))
-                // ollama has no code for it.
-                || failure.message.starts_with("prompt too long")
-        }),
+        // llama.cpp's word, under a 500, for a text to embed that is longer than its batch.
+        Error::Upstream(failure) if failure.message.contains("is too large to process") => Error::TooLarge(failure),
+        other => failure::too_large_if(other, says_too_large),
+    }
+}
+
+/// Whether a refusal says that less would pass.
+pub fn says_too_large(failure: &Failure) -> bool {
+    let is_coded = failure.code.as_deref().is_some_and(|code| TOO_LARGE.contains(&code));
+    is_coded || {
+        let words = failure.message.to_ascii_lowercase();
+        TOO_LARGE_WORDS.iter().any(|part| words.contains(part))
     }
 }
 
@@ -53,6 +76,10 @@ mod tests {
         assert!(matches!(coded(400, "max_tokens_per_request"), Error::TooLarge(_)));
         assert!(matches!(coded(400, "invalid_value"), Error::InvalidInput(_)));
         assert!(matches!(coded(429, "insufficient_quota"), Error::Unauthorized(_)));
+        assert!(matches!(
+            coded(429, "exceeded_current_quota_error"),
+            Error::Unauthorized(_)
+        ));
         assert!(matches!(coded(429, "rate_limit_exceeded"), Error::RateLimited(_)));
     }
 
@@ -60,9 +87,19 @@ mod tests {
     fn a_type_or_words_do_where_there_is_no_code() {
         let typed = r#"{"error": {"message": "too long", "type": "too_many_prompt_tokens", "code": 400}}"#;
         assert!(matches!(answer(400, typed), Error::TooLarge(_)));
-        let worded =
-            r#"{"error": {"message": "prompt too long; exceeded max context length by 5 tokens", "code": null}}"#;
-        assert!(matches!(answer(400, worded), Error::TooLarge(_)));
+        for words in [
+            "prompt too long; exceeded max context length by 5 tokens",
+            "the input length exceeds the context length",
+            "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.",
+            "This model's maximum prompt length is 8192 but the request contains 9000 tokens.",
+            "Invalid request: Your request exceeded model token limit: 8192",
+            "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8192.",
+        ] {
+            let worded = format!(r#"{{"error": {{"message": "{words}", "code": null}}}}"#);
+            assert!(matches!(answer(400, &worded), Error::TooLarge(_)), "{words}");
+        }
+        let batch = r#"{"error": {"code": 500, "message": "input (9 tokens) is too large to process.", "type": "t"}}"#;
+        assert!(matches!(answer(500, batch), Error::TooLarge(_)));
     }
 
     #[test]

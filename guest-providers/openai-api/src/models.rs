@@ -16,7 +16,7 @@ pub struct Model {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Page {
     data: Vec<Item>,
 }
 
@@ -24,6 +24,8 @@ struct Answer {
 struct Item {
     id: String,
     owned_by: Option<String>,
+    /// What together calls it.
+    organization: Option<String>,
     created: Option<f64>,
 }
 
@@ -35,18 +37,18 @@ pub fn request(url: String) -> Request {
 /// # Errors
 /// `malformed-response`, naming the place.
 pub fn read(body: &[u8]) -> Result<Vec<Model>, Error> {
-    // together answers with the bare list.
-    let data = if body.trim_ascii_start().starts_with(b"[") {
+    // together lists its models without anything around them.
+    let items = if body.trim_ascii_start().starts_with(b"[") {
         json::read(body)?
     } else {
-        json::read::<Answer>(body)?.data
+        json::read::<Page>(body)?.data
     };
     let model = |item: Item| Model {
         id: item.id,
-        owner: item.owned_by,
+        owner: item.owned_by.or(item.organization),
         created: item.created.map(|at| at as u64),
     };
-    Ok(data.into_iter().map(model).collect())
+    Ok(items.into_iter().map(model).collect())
 }
 
 #[cfg(test)]
@@ -64,8 +66,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_list_is_read_too() {
-        assert_eq!(read(br#" [{"id": "m", "type": "chat"}]"#).unwrap()[0].id, "m");
-        assert!(read(b"<html>").is_err());
+    fn a_list_alone_is_one_of_models() {
+        let body = br#" [{"id": "a/b", "object": "model", "created": 0, "type": "chat", "organization": "A"}]"#;
+        let models = read(body).unwrap();
+        assert_eq!((models[0].id.as_str(), models[0].owner.as_deref()), ("a/b", Some("A")));
     }
 }

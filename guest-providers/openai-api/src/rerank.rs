@@ -45,6 +45,8 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 struct Answer {
+    /// `data` at fireworks.
+    #[serde(alias = "data")]
     results: Vec<Item>,
     model: Option<String>,
     usage: Option<Tokens>,
@@ -122,5 +124,15 @@ mod tests {
             .collect();
         assert_eq!(ranking, [(2, 0.9), (0, 0.1)]);
         assert_eq!((response.model.as_str(), response.usage.input_tokens), ("n", 9));
+    }
+
+    #[test]
+    fn the_results_are_data_to_some() {
+        let body = br#"{"object": "list", "data": [{"index": 1, "relevance_score": 0.5, "document": null}]}"#;
+        let asked = Request {
+            top_n: Some(1),
+            ..asked()
+        };
+        assert_eq!(read(body, "m".to_owned(), &asked).unwrap().results[0].index, 1);
     }
 }

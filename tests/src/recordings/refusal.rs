@@ -33,7 +33,7 @@ pub fn of(recording: &Recording) -> Expected {
 
 /// An error inside an answer that was begun as a success.
 pub fn inside(told: &Value) -> Expected {
-    let status = [&told["code"], &told["error"]["code"]]
+    let status = [&told["code"], &told["error"]["code"], &told["status"]]
         .into_iter()
         .find_map(Value::as_u64)
         .and_then(|code| u16::try_from(code).ok())
@@ -81,6 +81,11 @@ fn kind(status: u16, words: &str) -> &'static str {
                 "too_many",
                 "context length",
                 "context_length",
+                "context_size",
+                "prompt length is",
+                "model token limit",
+                "must be <=",
+                "must have less than",
                 "prompt too long",
                 "is too long",
                 "max_tokens_per_request",
@@ -94,7 +99,8 @@ fn kind(status: u16, words: &str) -> &'static str {
         401..=403 => "unauthorized",
         404 => "not-found",
         413 => "too-large",
-        429 if says(&["insufficient_quota"]) => "unauthorized",
+        500 if says(&["is too large to process"]) => "too-large",
+        429 if says(&["insufficient_quota", "exceeded_current_quota"]) => "unauthorized",
         429 => "rate-limited",
         _ => "upstream",
     }

@@ -8,6 +8,7 @@ use weir_guest::types::Error;
 use weir_guest::{failure, json};
 
 use super::Finish;
+use crate::errors;
 use crate::usage::Tokens;
 
 /// A completion, or a chunk of one.
@@ -55,13 +56,15 @@ pub(super) struct Call {
     #[serde(default)]
     pub index: u32,
     pub id: Option<String>,
-    #[serde(default)]
+    /// OpenAI has tools of the caller's own making too, which are given any text.
+    #[serde(default, alias = "custom")]
     pub function: Function,
 }
 
 #[derive(Default, serde::Deserialize)]
 pub(super) struct Function {
     pub name: Option<String>,
+    #[serde(alias = "input")]
     pub arguments: Option<String>,
 }
 
@@ -83,7 +86,7 @@ impl<'a> Completion<'a> {
 
     fn unless_error(self) -> Result<Self, Error> {
         match self.error {
-            Some(error) => Err(failure::inside_answer(error.get().as_bytes())),
+            Some(error) => Err(errors::classify(failure::inside_answer(error.get().as_bytes()))),
             None => Ok(self),
         }
     }
@@ -120,8 +123,10 @@ impl<'de> Visitor<'de> for ContentVisitor {
 /// `finish_reason`, as the contract calls it.
 pub(super) fn finish(reason: &str) -> Finish {
     match reason {
-        "stop" => Finish::Stop,
-        "length" => Finish::Length,
+        // together's word for a text that came to its end.
+        "stop" | "eos" => Finish::Stop,
+        // mistral's where it was the model's own limit.
+        "length" | "model_length" => Finish::Length,
         "tool_calls" | "function_call" => Finish::ToolCalls,
         "content_filter" => Finish::ContentFilter,
         other => Finish::Other(other.to_owned()),

@@ -6,6 +6,7 @@ use weir_guest::{failure, sse};
 
 use super::completion::{Call, Choice, Completion, Content, finish};
 use super::{Decoder, Event, ToolCallDelta};
+use crate::errors;
 
 /// The last event's data. Some servers leave it out and end the body instead.
 const DONE: &str = "[DONE]";
@@ -59,7 +60,7 @@ impl Decode for Chunks {
             return Ok(());
         }
         if event.name == "error" {
-            return Err(failure::inside_answer(data.as_bytes()));
+            return Err(errors::classify(failure::inside_answer(data.as_bytes())));
         }
         if data.is_empty() {
             return Ok(());
@@ -67,8 +68,9 @@ impl Decode for Chunks {
         let Completion {
             model, choices, usage, ..
         } = Completion::read_chunk(data.as_bytes())?;
-        self.begun = true;
         self.model = self.model.take().or(model.filter(|model| !model.is_empty()));
+        // Before all else Azure tells what its filters found in the prompt, in a chunk that does not name the model.
+        self.begun |= self.model.is_some() || !choices.is_empty() || usage.is_some();
         self.usage = usage.map(|tokens| tokens.of_chat()).or(self.usage.take());
         // There is more than one choice only where the caller's own parameters ask for it.
         for choice in choices.into_iter().filter(|choice| choice.index == 0) {
@@ -93,8 +95,9 @@ impl Decode for Chunks {
 fn tool_call(call: Call) -> Event {
     Event::ToolCall(ToolCallDelta {
         index: call.index,
-        id: call.id,
-        name: call.function.name,
+        // Some servers have empty texts in the place of what an earlier piece told.
+        id: call.id.filter(|id| !id.is_empty()),
+        name: call.function.name.filter(|name| !name.is_empty()),
         arguments: call.function.arguments.unwrap_or_default(),
     })
 }
@@ -196,6 +199,38 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_id_or_name_tells_nothing() {
+        let piece = r#"{"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "",
+            "function": {"name": "", "arguments": "{}"}}]}}]}"#;
+        let event = sse::Event {
+            name: String::new(),
+            data: piece.to_owned(),
+        };
+        let mut items = Vec::new();
+        Chunks::default().event(&event, &mut items).unwrap();
+        let [Event::ToolCall(call)] = items.as_slice() else {
+            panic!()
+        };
+        assert_eq!((&call.id, &call.name), (&None, &None));
+    }
+
+    #[test]
+    fn a_chunk_that_tells_nothing_of_the_answer_does_not_begin_it() {
+        let mut chunks = Chunks::default();
+        let mut tell = |data: &str| {
+            let event = sse::Event {
+                name: String::new(),
+                data: data.to_owned(),
+            };
+            chunks.event(&event, &mut Vec::new()).unwrap();
+            (chunks.has_begun(), chunks.model())
+        };
+        let preface = r#"{"choices": [], "id": "", "model": "", "prompt_filter_results": [{"prompt_index": 0}]}"#;
+        assert_eq!(tell(preface), (false, None));
+        assert_eq!(tell(HELLO), (true, Some("m".to_owned())));
+    }
+
+    #[test]
     fn only_the_last_usage_of_many_is_told() {
         let chunk =
             r#"{"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 0}}"#;
@@ -209,6 +244,9 @@ mod tests {
         let (events, result) = read(&[TEXT, error, TEXT]);
         assert_eq!(events, ["hi"]);
         assert!(matches!(result, Err(Error::RateLimited(failure)) if failure.message == "overloaded"));
+
+        let error = r#"{"error": {"message": "no credits", "code": 402}, "choices": []}"#;
+        assert!(matches!(read(&[TEXT, error]).1, Err(Error::Unauthorized(_))));
 
         let event = sse::Event {
             name: "error".to_owned(),

@@ -3,7 +3,7 @@
 use weir_guest::failure;
 use weir_guest::types::{Error, Usage};
 
-use super::completion::{Call, Completion, Content, finish};
+use super::completion::{Call, Completion, Content, Message, finish};
 use super::{Finish, Response, ToolCall};
 
 /// # Errors
@@ -20,9 +20,12 @@ pub fn read(body: &[u8], asked: String) -> Result<Response, Error> {
         .into_iter()
         .next()
         .ok_or_else(|| failure::malformed("`choices[0]`: missing"))?;
-    let message = choice
-        .message
-        .ok_or_else(|| failure::malformed("`choices[0].message`: missing"))?;
+    let message = match choice.message {
+        Some(message) => message,
+        // Azure leaves a message that its filter withheld out altogether.
+        None if choice.finish_reason.as_deref() == Some("content_filter") => Message::default(),
+        None => return Err(failure::malformed("`choices[0].message`: missing")),
+    };
     let calls = message.tool_calls.unwrap_or_default().into_iter().enumerate();
     Ok(Response {
         id,
@@ -80,6 +83,38 @@ mod tests {
         assert_eq!(response.tool_calls[0].arguments, "{\"a\": 1");
         assert!(matches!(response.finish, Finish::ToolCalls));
         assert_eq!((response.text.as_str(), response.model.as_str()), ("", "m"));
+    }
+
+    #[test]
+    fn a_call_of_a_tool_that_takes_any_text_has_it_as_its_arguments() {
+        let body = br#"{"choices": [{"message": {"tool_calls": [{"id": "1", "type": "custom",
+            "custom": {"name": "run", "input": "print(1)"}}]}, "finish_reason": "tool_calls"}]}"#;
+        let call = &read(body, "m".to_owned()).unwrap().tool_calls[0];
+        assert_eq!((call.name.as_str(), call.arguments.as_str()), ("run", "print(1)"));
+    }
+
+    #[test]
+    fn a_message_that_was_withheld_is_an_answer_without_a_text() {
+        let body = br#"{"choices": [{"index": 0, "finish_reason": "content_filter"}], "usage": {"prompt_tokens": 3}}"#;
+        let response = read(body, "m".to_owned()).unwrap();
+        assert!(response.text.is_empty() && matches!(response.finish, Finish::ContentFilter));
+        let error = read(
+            br#"{"choices": [{"text": "hi", "finish_reason": "stop"}]}"#,
+            "m".to_owned(),
+        )
+        .unwrap_err();
+        assert!(matches!(error, Error::MalformedResponse(text) if text.contains("`choices[0].message`")));
+    }
+
+    #[test]
+    fn other_words_for_an_end_are_the_contracts() {
+        let ended = |reason: &str| {
+            let body = format!(r#"{{"choices": [{{"message": {{"content": ""}}, "finish_reason": "{reason}"}}]}}"#);
+            read(body.as_bytes(), "m".to_owned()).unwrap().finish
+        };
+        assert!(matches!(ended("eos"), Finish::Stop));
+        assert!(matches!(ended("model_length"), Finish::Length));
+        assert!(matches!(ended("error"), Finish::Other(reason) if reason == "error"));
     }
 
     #[test]

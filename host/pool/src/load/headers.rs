@@ -4,7 +4,7 @@
 //!
 //! | headers | quota left | renewed |
 //! |---|---|---|
-//! | `x-ratelimit-{remaining,reset}[-{requests,tokens}]` | a number | seconds, `1m6.5s`, or a Unix time |
+//! | `x-ratelimit-{remaining,reset}[-{requests,tokens}]` | a number | seconds, `1m6.5s`, or a Unix time in seconds or milliseconds |
 //! | `anthropic-ratelimit-{requests,tokens,…}-{remaining,reset}` | a number | RFC 3339 |
 //! | `ratelimit-{remaining,reset}` (draft-ietf-httpapi-ratelimit-headers-06) | a number | seconds |
 //! | `ratelimit` (the same draft, 07 and later) | `remaining=` or `r=` | `reset=` or `t=`, in seconds |
@@ -18,6 +18,9 @@ use time::format_description::well_known::Rfc3339;
 
 /// A plain number above this (the year 2001) is a Unix time: no quota takes thirty years to be renewed.
 const UNIX_TIMES_FROM: f64 = 1e9;
+
+/// A Unix time above this (the year 5138, in seconds) counts milliseconds, as openrouter's do.
+const UNIX_MILLIS_FROM: f64 = 1e11;
 
 /// The headers that tell what is left of a quota, and the one beside each that tells when it is renewed.
 static QUOTAS: [(HeaderName, HeaderName); 8] = [
@@ -132,11 +135,15 @@ fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 fn until(text: &str, now: SystemTime) -> Option<Duration> {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     if let Some(number) = seconds(text) {
-        return if number < UNIX_TIMES_FROM {
-            duration(number)
+        if number < UNIX_TIMES_FROM {
+            return duration(number);
+        }
+        let at = if number < UNIX_MILLIS_FROM {
+            number
         } else {
-            Some(duration(number)?.saturating_sub(since_epoch))
+            number / 1e3
         };
+        return Some(duration(at)?.saturating_sub(since_epoch));
     }
     if let Some(wait) = spelled_out(text) {
         return Some(wait);
@@ -249,6 +256,7 @@ mod tests {
             ("1h2m3.5s", 3_723_500),
             ("12", 12_000),
             ("1767225601", 1_000),
+            ("1767225601500", 1_500),
         ] {
             let told = [
                 ("x-ratelimit-remaining-requests", "0"),

@@ -106,10 +106,12 @@ fn tool(tool: &Value) -> Option<Value> {
 
 /// A tool call of a message.
 pub(super) fn call(call: &Value) -> Value {
+    let called = super::first(&[&call["function"], &call["custom"]]).unwrap_or(&Value::Null);
+    let arguments = super::first(&[&called["arguments"], &called["input"]]).and_then(Value::as_str);
     json!({
         "id": call["id"].as_str().unwrap_or_default(),
-        "name": call["function"]["name"],
-        "arguments": call["function"]["arguments"].as_str().unwrap_or_default(),
+        "name": called["name"],
+        "arguments": arguments.unwrap_or_default(),
     })
 }
 
@@ -127,6 +129,8 @@ pub(super) fn finish(reason: &str) -> &str {
     match reason {
         "tool_calls" | "function_call" => "tool-calls",
         "content_filter" => "content-filter",
+        "eos" => "stop",
+        "model_length" => "length",
         other => other,
     }
 }

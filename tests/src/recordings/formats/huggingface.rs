@@ -10,7 +10,11 @@ pub(super) fn case(recording: &Recording) -> Result<Case, String> {
     if asked["inputs"].is_null() || asked["messages"].is_array() {
         let path = recording.path.as_deref().unwrap_or_default();
         if path.ends_with("/v1/models") {
-            return openai::case(recording, &openai::Dialect::OPENAI);
+            let dialect = openai::Dialect {
+                models: "/v1/models",
+                ..openai::Dialect::OPENAI
+            };
+            return openai::case(recording, &dialect);
         }
         return Ok(openai::chat(recording, "/v1/chat/completions"));
     }

@@ -111,11 +111,18 @@ fn embedded(answer: &Value, vector: fn(&Value) -> Value) -> Value {
         .map(|item| vector(&item["embedding"]))
         .collect();
     let usage = first(&[&answer["usage"]["prompt_tokens"], &answer["usage"]["total_tokens"]]);
-    json!({
-        "vectors": written,
-        "model": answer["model"],
-        "usage": { "input_tokens": usage.cloned().unwrap_or_else(|| 0.into()) },
-    })
+    with_model(
+        answer,
+        json!({ "vectors": written, "usage": { "input_tokens": usage.cloned().unwrap_or_else(|| 0.into()) } }),
+    )
+}
+
+/// The result, with the model that the answer names, if it does.
+fn with_model(answer: &Value, mut result: Value) -> Value {
+    if !answer["model"].is_null() {
+        result["model"] = answer["model"].clone();
+    }
+    result
 }
 
 fn rerank_input(asked: &Value, answer: &Value) -> Value {
@@ -162,13 +169,13 @@ fn completion(answer: &Value) -> Expected {
         .map(conversation::call)
         .collect();
     let said = first(&[&message["content"], &message["refusal"]]).unwrap_or(&Value::Null);
-    Expected::Result(json!({
-        "model": answer["model"],
+    let result = json!({
         "text": conversation::text(said),
         "tool_calls": calls,
         "finish": conversation::finish(choice["finish_reason"].as_str().unwrap_or_default()),
         "usage": usage(&answer["usage"]),
-    }))
+    });
+    Expected::Result(with_model(answer, result))
 }
 
 /// What the chunks of an answer say together.
@@ -180,7 +187,11 @@ pub(super) fn streamed(chunks: &[Value]) -> Expected {
         if !chunk["error"].is_null() {
             return refusal::inside(&chunk["error"]);
         }
-        let choice = &chunk["choices"][0];
+        let choices = chunk["choices"].as_array().into_iter().flatten();
+        let own = choices
+            .into_iter()
+            .find(|choice| choice["index"].as_u64().unwrap_or(0) == 0);
+        let choice = own.unwrap_or(&Value::Null);
         let delta = first(&[&choice["delta"], &choice["message"]]).unwrap_or(&Value::Null);
         text += &conversation::text(&delta["content"]);
         text += &conversation::text(&delta["refusal"]);
