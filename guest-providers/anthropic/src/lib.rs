@@ -73,7 +73,7 @@ impl models::Guest for Anthropic {
         loop {
             let url = list::url(&BASE_URL.url()?, last.as_deref())?;
             let answer = authorized("models", Request::get(url))?.replay_safe().send().await?;
-            last = list::read(answer.body(), &mut models)?;
+            last = list::read(answer.body(), last.as_deref(), &mut models)?;
             if last.is_none() {
                 return Ok(models);
             }
