@@ -8,6 +8,7 @@ mod conversation;
 mod google;
 mod huggingface;
 mod openai;
+mod qdrant;
 mod tavily;
 mod vectors;
 mod voyage;
@@ -26,11 +27,11 @@ pub fn case(recording: &Recording) -> Result<Case, String> {
         "anthropic" => anthropic::case(recording),
         "azure" => azure::case(recording),
         "bedrock" => bedrock::case(recording),
-        "qdrant" | "qdrant-server" => Err("no format of it is known here".to_owned()),
         "cohere" => cohere::case(recording),
         "google" => google::case(recording),
         "huggingface" => huggingface::case(recording),
         "perplexity" => openai::case(recording, &Dialect::PERPLEXITY),
+        "qdrant" | "qdrant-server" => qdrant::case(recording),
         "tavily" => tavily::case(recording),
         "voyage" => voyage::case(recording),
         _ => openai::case(recording, &Dialect::OPENAI),
