@@ -73,7 +73,7 @@ impl models::Guest for Anthropic {
         loop {
             let url = list::url(&BASE_URL.url()?, last.as_deref())?;
             let answer = authorized("models", Request::get(url))?.replay_safe().send().await?;
-            last = list::read(answer.body(), &mut models)?;
+            last = list::read(answer.body(), last.as_deref(), &mut models)?;
             if last.is_none() {
                 return Ok(models);
             }
@@ -115,9 +115,17 @@ fn classify(error: Error) -> Error {
             Some("rate_limit_error") => Error::RateLimited(failure),
             _ => Error::Upstream(failure),
         },
+        // The account is empty: waiting does not fill it.
+        Error::InvalidInput(failure) if failure.message.starts_with("Your credit balance is too low") => {
+            Error::Unauthorized(failure)
+        }
         other => other,
     };
-    failure::too_large_if(error, |failure| failure.message.contains("prompt is too long"))
+    failure::too_large_if(error, |failure| {
+        ["prompt is too long", "exceed context limit"]
+            .iter()
+            .any(|words| failure.message.contains(words))
+    })
 }
 
 #[cfg(test)]
@@ -148,12 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_is_too_long_asks_for_less() {
-        let body = br#"{"type": "error", "error": {"type": "invalid_request_error",
-            "message": "prompt is too long: 210000 tokens > 200000 maximum"}}"#;
-        assert!(matches!(
-            classify(failure::of_answer(400, &[], body)),
-            Error::TooLarge(_)
-        ));
+    fn words_tell_what_a_400_does_not() {
+        let refused = |message: &str| {
+            let body =
+                format!(r#"{{"type": "error", "error": {{"type": "invalid_request_error", "message": "{message}"}}}}"#);
+            classify(failure::of_answer(400, &[], body.as_bytes()))
+        };
+        let too_long = [
+            "prompt is too long: 210000 tokens > 200000 maximum",
+            "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        ];
+        for message in too_long {
+            assert!(matches!(refused(message), Error::TooLarge(_)));
+        }
+        let empty = refused("Your credit balance is too low to access the API.");
+        assert!(matches!(empty, Error::Unauthorized(failure) if failure.status == Some(400)));
+        assert!(matches!(refused("temperature: range: 0..1"), Error::InvalidInput(_)));
     }
 }

@@ -1,9 +1,9 @@
 //! `GET /models`, page by page.
 
 use serde::Deserialize;
-use weir_guest::json;
 use weir_guest::types::Error;
 use weir_guest::url::segment;
+use weir_guest::{failure, json};
 
 use crate::models::Model;
 
@@ -26,8 +26,8 @@ pub(crate) fn url(base_url: &str, last: Option<&str>) -> Result<String, Error> {
     Ok(format!("{base_url}/models?limit=1000{after}"))
 }
 
-/// Appends a page's models; returns the id after which the next page begins.
-pub(crate) fn read(body: &[u8], models: &mut Vec<Model>) -> Result<Option<String>, Error> {
+/// Appends the models of the page after `last`; returns the id after which the next page begins.
+pub(crate) fn read(body: &[u8], last: Option<&str>, models: &mut Vec<Model>) -> Result<Option<String>, Error> {
     let Answer {
         data,
         has_more,
@@ -35,6 +35,9 @@ pub(crate) fn read(body: &[u8], models: &mut Vec<Model>) -> Result<Option<String
     } = json::read(body)?;
     // A page of none is the last, whatever it says of another.
     let next = last_id.filter(|id| has_more && !id.is_empty() && !data.is_empty());
+    if next.is_some() && next.as_deref() == last {
+        return Err(failure::malformed("`last_id`: that of the page before"));
+    }
     models.extend(data.into_iter().map(|Item { id }| Model {
         id,
         owner: Some("anthropic".to_owned()),
@@ -52,13 +55,13 @@ mod tests {
         let mut models = Vec::new();
         let first = br#"{"data": [{"type": "model", "id": "a", "display_name": "A"}], "has_more": true,
             "first_id": "a", "last_id": "a"}"#;
-        let next = read(first, &mut models).unwrap();
+        let next = read(first, None, &mut models).unwrap();
         assert_eq!(
             url("https://a/v1", next.as_deref()).unwrap(),
             "https://a/v1/models?limit=1000&after_id=a"
         );
         let last = br#"{"data": [{"id": "b"}], "has_more": false, "last_id": "b"}"#;
-        assert!(read(last, &mut models).unwrap().is_none());
+        assert!(read(last, next.as_deref(), &mut models).unwrap().is_none());
         let ids: Vec<_> = models.iter().map(|model| model.id.as_str()).collect();
         assert_eq!(ids, ["a", "b"]);
     }
@@ -66,6 +69,13 @@ mod tests {
     #[test]
     fn an_empty_page_is_the_last() {
         let body = br#"{"data": [], "has_more": true, "last_id": "a"}"#;
-        assert!(read(body, &mut Vec::new()).unwrap().is_none());
+        assert!(read(body, None, &mut Vec::new()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_page_that_leads_to_itself_is_malformed() {
+        let body = br#"{"data": [{"id": "a"}], "has_more": true, "last_id": "a"}"#;
+        let error = read(body, Some("a"), &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, Error::MalformedResponse(text) if text.contains("`last_id`")));
     }
 }

@@ -8,8 +8,9 @@ use weir_guest::types::{Error, Header};
 const TYPE_HEADER: &str = "x-amzn-errortype";
 
 /// Words of refusals that ask for less, each of one model.
-const TOO_LARGE: [&str; 4] = [
+const TOO_LARGE: [&str; 5] = [
     "Too many input tokens",
+    "Input Tokens Exceeded",
     "Input is too long",
     "prompt is too long",
     "total number of texts",
@@ -106,6 +107,8 @@ mod tests {
             Error::RateLimited(_)
         ));
         let words = "400 Bad Request: Too many input tokens. Max input tokens: 8192";
+        assert!(matches!(answer(400, "ValidationException", words), Error::TooLarge(_)));
+        let words = "The model returned the following errors: Input Tokens Exceeded: send less";
         assert!(matches!(answer(400, "ValidationException", words), Error::TooLarge(_)));
     }
 

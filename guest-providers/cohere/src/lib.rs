@@ -121,7 +121,10 @@ fn classify(error: Error) -> Error {
     match error {
         Error::Upstream(failure) if failure.status == Some(498) => Error::InvalidInput(failure),
         other => failure::too_large_if(other, |failure| {
-            failure.code.as_deref() == Some("TOO_MANY_TOKENS") || failure.message.contains("total number of texts")
+            failure.code.as_deref() == Some("TOO_MANY_TOKENS")
+                || ["too many tokens", "total number of texts"]
+                    .iter()
+                    .any(|words| failure.message.contains(words))
         }),
     }
 }
@@ -137,6 +140,11 @@ mod tests {
             panic!()
         };
         assert_eq!(failure.request_id.as_deref(), Some("1"));
+        let body = br#"{"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081"}"#;
+        assert!(matches!(
+            classify(failure::of_answer(400, &[], body)),
+            Error::TooLarge(_)
+        ));
 
         let body = br#"{"message": "a deny-listed token"}"#;
         assert!(matches!(

@@ -106,7 +106,7 @@ impl models::Guest for Google {
         loop {
             let url = list::url(&BASE_URL.url()?, page.as_deref())?;
             let answer = authorized("models", Request::get(url)).replay_safe().send().await?;
-            page = list::read(answer.body(), &mut models)?;
+            page = list::read(answer.body(), page.as_deref(), &mut models)?;
             if page.is_none() {
                 return Ok(models);
             }

@@ -93,15 +93,7 @@ impl reranking::Guest for Jina {
 }
 
 async fn send(request: Request) -> Result<Response, Error> {
-    request.bearer(API_KEY).replay_safe().classify(classify).send().await
-}
-
-/// 402: the key's balance is spent. Waiting does not fill it.
-fn classify(error: Error) -> Error {
-    match error {
-        Error::Upstream(failure) if failure.status == Some(402) => Error::Unauthorized(failure),
-        other => other,
-    }
+    request.bearer(API_KEY).replay_safe().send().await
 }
 
 #[cfg(test)]
@@ -112,7 +104,7 @@ mod tests {
 
     #[test]
     fn refusals_keep_jinas_words() {
-        let refused = |status| classify(failure::of_answer(status, &[], br#"{"detail": "because"}"#));
+        let refused = |status| failure::of_answer(status, &[], br#"{"detail": "because"}"#);
         assert!(matches!(refused(402), Error::Unauthorized(failure) if failure.message == "because"));
         assert!(matches!(refused(422), Error::InvalidInput(failure) if failure.message == "because"));
         assert!(matches!(refused(429), Error::RateLimited(_)));

@@ -34,8 +34,6 @@ pub fn classify(error: Error) -> Error {
         Error::RateLimited(failure) if failure.code.as_deref().is_some_and(|code| EMPTY.contains(&code)) => {
             Error::Unauthorized(failure)
         }
-        // Payment is required: deepseek's and openrouter's way to say so.
-        Error::Upstream(failure) if failure.status == Some(402) => Error::Unauthorized(failure),
         // xai's status for a wrong key is 400.
         Error::InvalidInput(failure) if failure.message.starts_with("Incorrect API key") => {
             Error::Unauthorized(failure)
@@ -153,10 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_and_an_empty_account_are_the_keys_matter_whatever_the_status() {
+    fn a_wrong_key_is_the_keys_matter_whatever_the_status() {
         let key = r#"{"code": "invalid-argument", "error": "Incorrect API key provided: ab***yz."}"#;
         assert!(matches!(answer(400, key), Error::Unauthorized(_)));
-        let account = r#"{"error": {"message": "Insufficient Balance", "code": "invalid_request_error"}}"#;
-        assert!(matches!(answer(402, account), Error::Unauthorized(_)));
     }
 }

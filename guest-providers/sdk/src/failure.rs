@@ -3,7 +3,7 @@
 //! | answer | error |
 //! |---|---|
 //! | 400, 422 | `invalid-input` |
-//! | 401, 403 | `unauthorized` |
+//! | 401, 402, 403 | `unauthorized` |
 //! | 404 | `not-found` |
 //! | 413 | `too-large` |
 //! | 429 | `rate-limited` |
@@ -115,7 +115,8 @@ pub fn told(error: &mut Error) -> Option<&mut Failure> {
 pub fn by_status(status: u16, failure: Failure) -> Error {
     match status {
         400 | 422 => Error::InvalidInput(failure),
-        401 | 403 => Error::Unauthorized(failure),
+        // 402 is an account without money: waiting brings it none.
+        401..=403 => Error::Unauthorized(failure),
         404 => Error::NotFound(failure),
         413 => Error::TooLarge(failure),
         429 => Error::RateLimited(failure),
@@ -157,6 +158,7 @@ mod tests {
         let class = |status| of_answer(status, &[], b"{\"detail\": \"no\"}");
         assert!(matches!(class(400), Error::InvalidInput(_)));
         assert!(matches!(class(401), Error::Unauthorized(_)));
+        assert!(matches!(class(402), Error::Unauthorized(_)));
         assert!(matches!(class(403), Error::Unauthorized(_)));
         assert!(matches!(class(404), Error::NotFound(_)));
         assert!(matches!(class(413), Error::TooLarge(_)));

@@ -49,11 +49,20 @@ pub(super) struct Block<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ToolUse<'a> {
+    /// `server_tool_use` of a call that the provider answers itself.
+    r#type: Option<&'a str>,
     pub tool_use_id: Option<String>,
     pub name: Option<String>,
     /// JSON; of a piece, a text that is a piece of JSON.
     #[serde(borrow)]
     pub input: Option<&'a RawValue>,
+}
+
+impl ToolUse<'_> {
+    /// Whether the caller has nothing to do with it.
+    pub(super) fn is_theirs(&self) -> bool {
+        self.r#type == Some("server_tool_use")
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -101,7 +110,9 @@ pub(crate) fn read(body: &[u8], model: String) -> Result<Response, Error> {
     let (mut text, mut tool_calls) = (String::new(), Vec::new());
     for (at, block) in output.message.content.into_iter().enumerate() {
         text.push_str(&block.text.unwrap_or_default());
-        let Some(call) = block.tool_use else { continue };
+        let Some(call) = block.tool_use.filter(|call| !call.is_theirs()) else {
+            continue;
+        };
         tool_calls.push(ToolCall {
             id: call.tool_use_id.unwrap_or_default(),
             name: call
@@ -128,12 +139,14 @@ mod tests {
     fn an_answer_gives_its_text_its_calls_and_its_usage() {
         let body = br#"{"metrics": {"latencyMs": 3}, "output": {"message": {"role": "assistant", "content": [
             {"reasoningContent": {"reasoningText": {"text": "hm"}}}, {"text": "hi"},
+            {"toolUse": {"toolUseId": "0", "name": "search", "input": {}, "type": "server_tool_use"}},
             {"toolUse": {"toolUseId": "1", "name": "add", "input": {"a": 1}}}]}}, "stopReason": "tool_use",
             "usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 15, "cacheReadInputTokens": 10,
             "serverToolUsage": {}}}"#;
         let response = read(body, "m".to_owned()).unwrap();
         assert_eq!((response.text.as_str(), response.model.as_str()), ("hi", "m"));
-        assert_eq!(response.tool_calls[0].arguments, "{\"a\": 1}");
+        let calls: Vec<_> = response.tool_calls.iter().map(|call| call.arguments.as_str()).collect();
+        assert_eq!(calls, ["{\"a\": 1}"]);
         assert!(matches!(response.finish, Finish::ToolCalls));
         assert_eq!((response.usage.input_tokens, response.usage.output_tokens), (13, 2));
     }

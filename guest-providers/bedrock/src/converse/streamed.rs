@@ -67,7 +67,11 @@ impl Decoder {
         let told: Told<'_> = json::read(payload)?;
         let block = told.content_block_index;
         self.begun = true;
-        if let Some(call) = told.start.and_then(|start| start.tool_use) {
+        if let Some(call) = told
+            .start
+            .and_then(|start| start.tool_use)
+            .filter(|call| !call.is_theirs())
+        {
             let index = self.calls.start(block);
             items.push(piece(index, call.tool_use_id, call.name, String::new()));
         }
@@ -190,6 +194,29 @@ mod tests {
             STOP,
         ]);
         assert_eq!(events, ["hi", "0:add(", "0:({\"a\": 1}", "1:now(", "1:({}", "Stop"]);
+    }
+
+    #[test]
+    fn a_call_of_the_providers_own_tool_is_none_of_the_callers() {
+        let (events, _) = read(&[
+            START,
+            (
+                "contentBlockStart",
+                r#"{"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "search",
+                    "type": "server_tool_use"}}}"#,
+            ),
+            (
+                "contentBlockDelta",
+                r#"{"contentBlockIndex": 0, "delta": {"toolUse": {"input": "{\"a\": 1}"}}}"#,
+            ),
+            ("contentBlockStop", r#"{"contentBlockIndex": 0}"#),
+            (
+                "contentBlockDelta",
+                r#"{"contentBlockIndex": 1, "delta": {"text": "hi"}}"#,
+            ),
+            STOP,
+        ]);
+        assert_eq!(events, ["hi", "Stop"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Auth, Case, Expected, Recording, refusal};
-use super::{case_of, conversation, first};
+use super::{case_of, conversation};
 
 pub(super) fn case(recording: &Recording) -> Result<Case, String> {
     let answer = recording.answer();
@@ -66,8 +66,15 @@ fn said(message: &Value, blocks: &Value) -> Value {
             Some("refusal") => "content-filter",
             other => other.unwrap_or_default(),
         },
-        "usage": { "output_tokens": message["usage"]["output_tokens"] },
+        "usage": usage(&message["usage"]),
     })
+}
+
+/// What came out of the cache, or went into it, is not among the input tokens.
+fn usage(usage: &Value) -> Value {
+    let tokens = |name: &str| usage[name].as_u64().unwrap_or(0);
+    let input = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
+    json!({ "input_tokens": input.into_iter().map(tokens).sum::<u64>(), "output_tokens": tokens("output_tokens") })
 }
 
 /// What the events of a message say together.
@@ -96,8 +103,11 @@ fn streamed(events: &[Value]) -> Expected {
             }
             Some("message_delta") => {
                 message["stop_reason"] = delta["stop_reason"].clone();
-                let told = first(&[&event["usage"]["output_tokens"], &message["usage"]["output_tokens"]]);
-                message["usage"]["output_tokens"] = told.cloned().unwrap_or_default();
+                for (name, tokens) in event["usage"].as_object().into_iter().flatten() {
+                    if tokens.is_u64() {
+                        message["usage"][name] = tokens.clone();
+                    }
+                }
             }
             Some("error") => return refusal::inside(&event["error"]),
             _ => {}

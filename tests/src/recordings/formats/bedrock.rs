@@ -125,7 +125,7 @@ fn chat(recording: &Recording, written: &str, model: &str, answer: &Value) -> Ca
         let blocks = content.as_array().into_iter().flatten();
         let calls: Vec<Value> = blocks
             .map(|block| &block["toolUse"])
-            .filter(|call| !call.is_null())
+            .filter(|call| !call.is_null() && !is_theirs(call))
             .map(
                 |call| json!({ "id": call["toolUseId"], "name": call["name"], "arguments": call["input"].to_string() }),
             )
@@ -160,7 +160,9 @@ fn streamed(body: &[u8]) -> Expected {
         words += event["delta"]["text"].as_str().unwrap_or_default();
         let begun = &event["start"]["toolUse"];
         if !begun.is_null() {
-            calls.push(json!({ "id": begun["toolUseId"], "name": begun["name"], "arguments": "" }));
+            calls.push(
+                json!({ "id": begun["toolUseId"], "name": begun["name"], "arguments": "", "type": begun["type"] }),
+            );
         }
         if let (Some(call), Some(more)) = (calls.last_mut(), event["delta"]["toolUse"]["input"].as_str()) {
             call["arguments"] = (call["arguments"].as_str().unwrap_or_default().to_owned() + more).into();
@@ -172,9 +174,18 @@ fn streamed(body: &[u8]) -> Expected {
             result["usage"] = usage(&event["usage"]);
         }
     }
+    calls.retain(|call| !is_theirs(call));
+    for call in calls.iter_mut().filter_map(Value::as_object_mut) {
+        call.remove("type");
+    }
     result["text"] = words.into();
     result["tool_calls"] = calls.into();
     Expected::Result(result)
+}
+
+/// Of a call that the provider answers itself.
+fn is_theirs(call: &Value) -> bool {
+    call["type"] == "server_tool_use"
 }
 
 /// The event stream's messages: the bytes of their headers, and their payloads.
@@ -216,5 +227,7 @@ fn finish(reason: &Value) -> Value {
 }
 
 fn usage(usage: &Value) -> Value {
-    json!({ "input_tokens": usage["inputTokens"], "output_tokens": usage["outputTokens"] })
+    let tokens = |name: &str| usage[name].as_u64().unwrap_or(0);
+    let cached = tokens("cacheReadInputTokens") + tokens("cacheWriteInputTokens");
+    json!({ "input_tokens": tokens("inputTokens") + cached, "output_tokens": tokens("outputTokens") })
 }

@@ -12,13 +12,30 @@ pub(super) fn case(recording: &Recording) -> Result<Case, String> {
         .and_then(|(_, call)| call.split_once(':'))
         .unwrap_or(("a-model", ""));
     let answer = recording.answer();
-    let mut case = if method.contains("mbed") || method == "countTokens" || !answer["embeddings"].is_null() {
+    let is_list = recording.path.as_deref().is_some_and(|path| path.ends_with("/models"));
+    let mut case = if is_list || answer["models"][0]["name"].is_string() {
+        if answer["nextPageToken"].is_string() {
+            return Err("one page of several".to_owned());
+        }
+        list(recording, &answer)
+    } else if method.contains("mbed") || method == "countTokens" || !answer["embeddings"].is_null() {
         embed(recording, model, &answer)
     } else {
         chat(recording, model, &answer)
     };
     case.auth = Auth::Header("x-goog-api-key");
     Ok(case)
+}
+
+fn list(recording: &Recording, answer: &Value) -> Case {
+    let models = answer["models"].as_array().into_iter().flatten();
+    let ids =
+        models.map(|model| json!({ "id": model["name"].as_str().unwrap_or_default().trim_start_matches("models/") }));
+    let result = json!({ "models": ids.collect::<Vec<_>>() });
+    let mut case = case_of(recording, "models", "/models", json!({}), result);
+    // The page's size is the adapter's to choose.
+    case.target = None;
+    case
 }
 
 fn embed(recording: &Recording, model: &str, answer: &Value) -> Case {
@@ -95,23 +112,48 @@ fn chat(recording: &Recording, model: &str, answer: &Value) -> Case {
 fn said(chunks: &[Value]) -> Value {
     let mut result = json!({});
     let mut words = String::new();
+    let mut calls = Vec::new();
     for chunk in chunks {
         let candidate = &chunk["candidates"][0];
         words += &text(&candidate["content"]);
+        let parts = candidate["content"]["parts"].as_array().into_iter().flatten();
+        calls.extend(parts.filter_map(|part| part.get("functionCall")).map(call));
         if let Some(reason) = candidate["finishReason"].as_str() {
-            result["finish"] = finish(reason).into();
+            result["finish"] = finish(reason, !calls.is_empty()).into();
         }
         let usage = &chunk["usageMetadata"];
         if !usage.is_null() {
-            result["usage"] = json!({ "input_tokens": usage["promptTokenCount"].as_u64().unwrap_or(0) });
+            let tokens = |name: &str| usage[name].as_u64().unwrap_or(0);
+            result["usage"] = json!({
+                "input_tokens": tokens("promptTokenCount") + tokens("toolUsePromptTokenCount"),
+                "output_tokens": tokens("candidatesTokenCount") + tokens("thoughtsTokenCount"),
+            });
         }
     }
+    if !chunks
+        .iter()
+        .any(|chunk| chunk["promptFeedback"]["blockReason"].is_null())
+    {
+        result["finish"] = "content-filter".into();
+    }
     result["text"] = words.into();
+    result["tool_calls"] = calls.into();
     result
 }
 
-fn finish(reason: &str) -> &str {
+/// A call but for its id, which carries more than the recorded one.
+fn call(call: &Value) -> Value {
+    let arguments = if call["args"].is_null() {
+        json!({})
+    } else {
+        call["args"].clone()
+    };
+    json!({ "name": call["name"], "arguments": arguments.to_string() })
+}
+
+fn finish(reason: &str, calls: bool) -> &str {
     match reason {
+        "STOP" if calls => "tool-calls",
         "STOP" => "stop",
         "MAX_TOKENS" => "length",
         "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => "content-filter",
