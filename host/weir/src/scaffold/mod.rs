@@ -19,7 +19,10 @@ mod table {
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     /// The name is none that a crate, a component and a provider can all have.
-    #[error("`{0}` can't be an adapter's name: it takes lower-case letters, digits and `-`, and begins with a letter")]
+    #[error(
+        "`{0}` can't be an adapter's name: it takes lower-case letters, digits and `-`, begins with a letter, and is not the SDK's, \
+         `weir-guest`"
+    )]
     Name(String),
     /// There is something already.
     #[error("{} is there already; name another folder with --path", .0.display())]
@@ -44,6 +47,9 @@ pub struct Scaffold {
     capabilities: Vec<Capability>,
 }
 
+/// The crate that a new adapter depends on: no package may have the name of another it depends on.
+const SDK: &str = "weir-guest";
+
 impl Scaffold {
     /// An adapter of this name with these capabilities, each of them once.
     ///
@@ -52,6 +58,7 @@ impl Scaffold {
     pub fn new(name: &str, capabilities: &[Capability]) -> Result<Scaffold, ScaffoldError> {
         let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
             && !name.ends_with('-')
+            && name != SDK
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
@@ -233,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_name_that_no_crate_can_have_is_refused() {
-        for name in ["", "Acme", "9lives", "a_b", "a/b", "..", "acme-"] {
+        for name in ["", "Acme", "9lives", "a_b", "a/b", "..", "acme-", "weir-guest"] {
             assert!(
                 matches!(Scaffold::new(name, &[]), Err(ScaffoldError::Name(_))),
                 "{name}"
