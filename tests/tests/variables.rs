@@ -149,28 +149,6 @@ const ROWS: &[Row] = &[
         ..row("heroku", "INFERENCE_KEY", "chat", "https://eu.inference.heroku.com/v1/chat/completions")
     },
     Row {
-        header: "x-goog-api-key",
-        ..row(
-            "google", "GOOGLE_API_KEY", "embed",
-            "https://generativelanguage.googleapis.com/v1beta/models/a-model:batchEmbedContents",
-        )
-    },
-    Row {
-        header: "x-goog-api-key",
-        ..row(
-            "google", "GEMINI_API_KEY", "chat",
-            "https://generativelanguage.googleapis.com/v1beta/models/a-model:generateContent",
-        )
-    },
-    Row {
-        header: "x-api-key",
-        ..row("anthropic", "ANTHROPIC_API_KEY", "chat", "https://api.anthropic.com/v1/messages")
-    },
-    row(
-        "bedrock", "AWS_BEARER_TOKEN_BEDROCK", "chat",
-        "https://bedrock-runtime.us-east-1.amazonaws.com/model/a-model/converse",
-    ),
-    Row {
         others: &[("AWS_REGION", "eu-central-1")],
         ..row(
             "bedrock", "AWS_BEARER_TOKEN_BEDROCK", "chat",
@@ -189,9 +167,6 @@ const ROWS: &[Row] = &[
         header: "api-key",
         ..row("qdrant", "QDRANT__SERVICE__API_KEY", "list-collections", "https://mine.cloud.qdrant.io:6333/collections")
     },
-    row("tavily", "TAVILY_API_KEY", "web-search", "https://api.tavily.com/search"),
-    row("jina", "JINA_API_KEY", "embed", "https://api.jina.ai/v1/embeddings"),
-    row("jina", "JINA_API_KEY", "rerank", "https://api.jina.ai/v1/rerank"),
     Row {
         others: &[("TEI_URL", "https://tei.example.com")],
         ..row("tei", "TEI_API_KEY", "embed", "https://tei.example.com/embed")
