@@ -1,6 +1,8 @@
 //! What is asked of a running server, and done to its files, by tests of what changes while it runs.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -32,6 +34,50 @@ pub async fn until(what: &str, reached: impl AsyncFn() -> bool) -> anyhow::Resul
     };
     let waited = tokio::time::timeout(PATIENCE, wait).await;
     waited.map_err(|_| anyhow::anyhow!("not reached: {what}"))
+}
+
+/// Callers that call without a pause until they are told to stop; every call must succeed.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    calls: Arc<AtomicU64>,
+    callers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    /// So many callers. `call` is told which of them it is for.
+    pub fn of<F>(callers: usize, call: impl Fn(usize) -> F + Clone + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let callers = (0..callers).map(|number| {
+            let (call, stop, calls) = (call.clone(), stop.clone(), calls.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    call(number).await;
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        Load {
+            callers: callers.collect(),
+            stop,
+            calls,
+        }
+    }
+
+    /// How many calls there were.
+    ///
+    /// # Errors
+    /// Where a call failed.
+    pub async fn end(self) -> anyhow::Result<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        for caller in self.callers {
+            caller.await?;
+        }
+        Ok(self.calls.load(Ordering::Relaxed))
+    }
 }
 
 impl Server {

@@ -2,7 +2,6 @@
 //! lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -11,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use weir_pool::{PoolManager, PoolSettings, SendOptions};
 use weir_tests::configuration::{misbehaver, provider, with_upstream};
-use weir_tests::live::{PATIENCE, put, until};
+use weir_tests::live::{Load, PATIENCE, put, until};
 use weir_tests::{Program, Server};
 use weir_upstream::{Api, DEFAULT_API_KEY, Upstream};
 
@@ -421,48 +420,22 @@ async fn a_hang_up_has_a_file_read_again_that_no_watch_sees() {
         .unwrap();
 }
 
-/// Callers that call until they are told to stop; every call must succeed.
-struct Load {
-    stop: Arc<AtomicBool>,
-    calls: Arc<AtomicU64>,
-    callers: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Load {
-    fn on(server: &Arc<Server>) -> Self {
-        let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        // Two that name the provider, and two that name a route.
-        let callers = (0..4).map(|number| {
-            let (server, stop, calls) = (server.clone(), stop.clone(), calls.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let (status, answer) = match number % 2 {
-                        0 => embed(&server, "acme").await,
-                        _ => {
-                            let body = json!({"model": "best", "input": "who answers?"});
-                            server.post("/v1/embeddings", body).await.unwrap()
-                        }
-                    };
-                    assert_eq!(status, 200, "{answer}");
-                    calls.fetch_add(1, Ordering::Relaxed);
+/// Two callers that name the provider, and two that name a route.
+fn load(server: &Arc<Server>) -> Load {
+    let server = server.clone();
+    Load::of(4, move |number| {
+        let server = server.clone();
+        async move {
+            let (status, answer) = match number % 2 {
+                0 => embed(&server, "acme").await,
+                _ => {
+                    let body = json!({"model": "best", "input": "who answers?"});
+                    server.post("/v1/embeddings", body).await.unwrap()
                 }
-            })
-        });
-        Load {
-            callers: callers.collect(),
-            stop,
-            calls,
+            };
+            assert_eq!(status, 200, "{answer}");
         }
-    }
-
-    /// How many calls there were.
-    async fn end(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        for caller in self.callers {
-            caller.await.unwrap();
-        }
-        self.calls.load(Ordering::Relaxed)
-    }
+    })
 }
 
 /// Configurations of which each is another than the one before, whatever it was.
@@ -488,7 +461,7 @@ async fn fifty_reloads_under_load_lose_no_call() {
     let variants = variants(&upstream);
     let program = with_upstream(&variants[0]).unwrap();
     let server = Arc::new(Server::start(&program).unwrap());
-    let load = Load::on(&server);
+    let load = load(&server);
 
     for round in 1..=50_usize {
         let config = &variants[round % variants.len()];
@@ -513,7 +486,7 @@ async fn fifty_reloads_under_load_lose_no_call() {
         .unwrap();
     }
 
-    let calls = load.end().await;
+    let calls = load.end().await.unwrap();
     assert!(calls > 200, "{calls} calls are no load");
     assert_eq!(counted(&server, APPLIED).await, 50.0);
     assert_eq!(counted(&server, REFUSED).await, 0.0);
@@ -546,7 +519,7 @@ async fn two_thousand_configurations_under_load_lose_no_call_and_no_memory() {
     let variants = variants(&upstream);
     let program = with_upstream(&variants[0]).unwrap();
     let server = Arc::new(Server::start(&program).unwrap());
-    let load = Load::on(&server);
+    let load = load(&server);
     let mut early = 0;
     for round in 1..=reloads {
         put(&program.config(), &variants[round % variants.len()]).unwrap();
@@ -561,7 +534,7 @@ async fn two_thousand_configurations_under_load_lose_no_call_and_no_memory() {
         }
     }
     let late = resident_memory(&server);
-    let calls = load.end().await;
+    let calls = load.end().await.unwrap();
     println!("{reloads} reloads, {calls} calls; {early} bytes after a quarter of them, {late} at the end");
     assert!(late.saturating_sub(early) * 20 <= early, "{early} bytes became {late}");
 }

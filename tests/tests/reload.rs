@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use weir_tests::configuration::with_upstream;
-use weir_tests::live::{put, until};
+use weir_tests::live::{Load, put, until};
 use weir_tests::{Program, Server, adapter, fixture};
 use weir_upstream::{Api, Upstream};
 
@@ -80,41 +80,15 @@ fn reloads(outcome: &str) -> String {
     format!("weir_provider_reloads_total{{provider=\"acme\",outcome=\"{outcome}\"}}")
 }
 
-/// Callers that call `acme` until they are told to stop; every call must succeed.
-struct Load {
-    stop: Arc<AtomicBool>,
-    calls: Arc<AtomicU64>,
-    callers: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Load {
-    fn on(server: &Arc<Server>) -> Self {
-        let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let callers = (0..CALLERS).map(|_| {
-            let (server, stop, calls) = (server.clone(), stop.clone(), calls.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let (status, answer) = embed(&server).await;
-                    assert_eq!(status, 200, "{answer}");
-                    calls.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        });
-        Load {
-            callers: callers.collect(),
-            stop,
-            calls,
+fn load(server: &Arc<Server>) -> Load {
+    let server = server.clone();
+    Load::of(CALLERS, move |_| {
+        let server = server.clone();
+        async move {
+            let (status, answer) = embed(&server).await;
+            assert_eq!(status, 200, "{answer}");
         }
-    }
-
-    /// How many calls there were.
-    async fn end(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        for caller in self.callers {
-            caller.await.unwrap();
-        }
-        self.calls.load(Ordering::Relaxed)
-    }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +99,7 @@ async fn a_component_that_is_replaced_twenty_times_under_load_costs_no_call_and_
     let server = Arc::new(Server::start(&program).unwrap());
     assert_eq!(embed(&server).await.0, 200);
     let first = digest(&server, "acme").await;
-    let load = Load::on(&server);
+    let load = load(&server);
 
     let mut seen = vec![first.clone()];
     for round in 1..=20_usize {
@@ -140,7 +114,7 @@ async fn a_component_that_is_replaced_twenty_times_under_load_costs_no_call_and_
         seen.push(until_other(&server, "acme", old).await);
     }
 
-    let calls = load.end().await;
+    let calls = load.end().await.unwrap();
     assert!(calls > 20, "{calls} calls are no load");
     assert_eq!(seen[20], first);
     assert_ne!(seen[19], first);
@@ -364,7 +338,7 @@ async fn ten_thousand_reloads_under_load_lose_no_call_and_no_memory() {
     let variants = [variant(&adapter("voyage"), "a"), variant(&adapter("voyage"), "b")];
     let server = Arc::new(Server::start(&program).unwrap());
     assert_eq!(embed(&server).await.0, 200);
-    let load = Load::on(&server);
+    let load = load(&server);
 
     let (mut serving, mut early) = (digest(&server, "acme").await, 0);
     for round in 1..=reloads {
@@ -377,7 +351,7 @@ async fn ten_thousand_reloads_under_load_lose_no_call_and_no_memory() {
         }
     }
     let late = resident_memory(&server);
-    let calls = load.end().await;
+    let calls = load.end().await.unwrap();
     println!("{reloads} reloads, {calls} calls; {early} bytes after a tenth of them, {late} at the end");
     assert!(late.abs_diff(early) * 20 <= early, "{early} bytes became {late}");
 }
