@@ -92,8 +92,30 @@ const LENT: [&str; 3] = [
     "wasi:keyvalue/batch@0.2.0-draft2",
 ];
 
-/// The second door: with a version of 0.2.
-const WASI_HTTP: [&str; 2] = ["wasi:http/types", "wasi:http/outgoing-handler"];
+/// The same of WASI 0.3, for a component that comes through the second door in that version.
+const CLOSED_WASI_0_3: [&str; 17] = [
+    "wasi:clocks/types",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/system-clock",
+    "wasi:random/random",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:cli/types",
+    "wasi:cli/exit",
+    "wasi:cli/environment",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+];
+
+/// The second door, in either version of WASI.
+const WASI_HTTP_0_2: [&str; 2] = ["wasi:http/types", "wasi:http/outgoing-handler"];
+const WASI_HTTP_0_3: [&str; 2] = ["wasi:http/types", "wasi:http/client"];
 
 /// Reads a component. Never fails: what is wrong is among the reasons.
 pub fn inspect(bytes: &[u8], wasi: impl Into<WasiGrant>) -> Inspection {
@@ -175,16 +197,19 @@ fn judge_import(name: &str, wasi: WasiGrant) -> Judgement {
             Judgement::Refused(format!("it imports `{name}`, which this host does not lend"))
         };
     }
-    let is_among = |interfaces: &[&str]| {
-        name.split_once("@0.2.")
+    let is_among = |version: &str, interfaces: &[&str]| {
+        name.split_once(version)
             .is_some_and(|(interface, _)| interfaces.contains(&interface))
     };
-    if is_among(&CLOSED_WASI) || LENT.contains(&name) {
+    if is_among("@0.2.", &CLOSED_WASI) || LENT.contains(&name) {
         return Judgement::Admitted;
     }
-    let second_door = is_among(&WASI_HTTP);
+    let second_door = is_among("@0.2.", &WASI_HTTP_0_2) || is_among("@0.3.", &WASI_HTTP_0_3);
     if second_door && wasi.http {
         return Judgement::SecondDoor;
+    }
+    if is_among("@0.3.", &CLOSED_WASI_0_3) && wasi.http {
+        return Judgement::Admitted;
     }
     if name.starts_with("wasi:") {
         return match wasi.mode {
@@ -194,8 +219,8 @@ fn judge_import(name: &str, wasi: WasiGrant) -> Judgement {
                  granted, set `allow_wasi_http = true`"
             )),
             WasiMode::Closed if name.starts_with("wasi:http/") => Judgement::Refused(format!(
-                "it imports `{name}`; of `wasi:http` this host serves `types` and `outgoing-handler` of version 0.2, \
-                 where `allow_wasi_http = true` is set"
+                "it imports `{name}`; of `wasi:http` this host serves `types`, with `outgoing-handler` (0.2) or \
+                 `client` (0.3), where `allow_wasi_http = true` is set"
             )),
             WasiMode::Closed => Judgement::Refused(format!(
                 "it imports `{name}`, which no adapter is given; HTTP is to be had through \
@@ -323,8 +348,12 @@ mod tests {
         assert!(seen.reasons[0].contains("metadata"), "{:?}", seen.reasons);
         for other in [
             "wasi:http/incoming-handler@0.2.3",
-            "wasi:http/client@0.3.0",
+            "wasi:http/client@0.2.3",
+            "wasi:http/outgoing-handler@0.3.0",
+            "wasi:http/client@0.4.0",
             "wasi:sockets/tcp@0.2.3",
+            "wasi:sockets/types@0.3.0",
+            "wasi:filesystem/types@0.3.0",
         ] {
             let seen = inspected(&format!("(component (import \"{other}\" (instance)))"), allowed);
             assert!(
@@ -333,6 +362,25 @@ mod tests {
                 seen.reasons
             );
         }
+    }
+
+    #[test]
+    fn wasi_0_3_is_there_for_the_second_door_alone() {
+        let text = "(component
+            (import \"wasi:http/client@0.3.0\" (instance))
+            (import \"wasi:clocks/monotonic-clock@0.3.2\" (instance)))";
+        let refused = inspected(text, WasiMode::Closed);
+        assert_eq!(refused.reasons.len(), 2, "{:?}", refused.reasons);
+        assert!(refused.reasons[0].contains("`allow_wasi_http = true`"));
+        let seen = inspected(
+            text,
+            WasiGrant {
+                mode: WasiMode::Closed,
+                http: true,
+            },
+        );
+        assert!(seen.uses_wasi_http && seen.stubbed.is_empty());
+        assert!(seen.reasons[0].contains("metadata"), "{:?}", seen.reasons);
     }
 
     #[test]

@@ -21,10 +21,15 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>>
     Ok(linker)
 }
 
-/// The same, and `wasi:http`: for components that were admitted with it.
+/// The same, and `wasi:http` of both versions: for components that were admitted with it. What they import of WASI 0.3
+/// has as little behind it as that of 0.2.
 pub(crate) fn with_wasi_http(linker: &Linker<InstanceState>) -> wasmtime::Result<Linker<InstanceState>> {
     let mut linker = linker.clone();
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::cli::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::clocks::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::random::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

@@ -1,4 +1,4 @@
-//! A second door to the pool, for components that were written for `wasi:http` (0.2).
+//! A second door to the pool, for components that were written for `wasi:http` (0.2 or 0.3).
 //!
 //! A request that comes through it is put in the contract's words and sent as one of `pooled-http` is: the same
 //! checks, pool, limits and time-outs, one path for both. What is its own is here:
@@ -94,6 +94,10 @@ impl WasiHttpHooks for Sender {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        PIECE
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         PIECE
     }
 
