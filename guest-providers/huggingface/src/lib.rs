@@ -7,7 +7,7 @@ mod features;
 use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
 use openai_api::{chat as chats, embeddings, errors, models as lists};
 use weir_guest::types::{EmbeddingRequest, Error};
-use weir_guest::{Limits, Manifest, Request, Response, Setting};
+use weir_guest::{Limits, Manifest, Request, Response, Setting, failure};
 
 struct HuggingFace;
 
@@ -92,5 +92,36 @@ async fn send(request: Request) -> Result<Response, Error> {
 }
 
 fn authorized(request: Request) -> Request {
-    request.bearer(API_KEY).classify(errors::classify)
+    request.bearer(API_KEY).classify(classify)
+}
+
+/// A batch or a text that is too large is a refusal as any other: the words are text-embeddings-inference's.
+fn classify(error: Error) -> Error {
+    failure::too_large_if(errors::classify(error), |failure| {
+        failure.message.contains("maximum allowed batch size") || failure.message.contains("must have less than")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_is_too_large_asks_for_smaller_parts() {
+        for words in [
+            "batch size 64 > maximum allowed batch size 32",
+            "`inputs` must have less than 512 tokens. Given: 600",
+        ] {
+            let body = format!(r#"{{"error": "{words}", "error_type": "Validation"}}"#);
+            assert!(matches!(
+                classify(failure::of_answer(422, &[], body.as_bytes())),
+                Error::TooLarge(_)
+            ));
+        }
+        let body = br#"{"error": "no such model"}"#;
+        assert!(matches!(
+            classify(failure::of_answer(400, &[], body)),
+            Error::InvalidInput(_)
+        ));
+    }
 }

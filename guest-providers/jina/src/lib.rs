@@ -58,6 +58,7 @@ impl metadata::Guest for Jina {
         .setting(QUERY_TASK)
         .default_model("embed", EMBEDDING_MODEL)
         .default_model("rerank", RERANKING_MODEL)
+        // None for `rerank`: jina-reranker-v3 compares documents with each other.
         // The texts are what `llama-index-embeddings-jinaai` sends at most (its MAX_BATCH_SIZE), the tokens
         // jina-embeddings-v3's (https://jina.ai/models/jina-embeddings-v3).
         .limits(

@@ -51,13 +51,14 @@ impl metadata::Guest for Mistral {
             .setting(CHAT_MODEL)
             .default_model("embed", DEFAULT_EMBEDDING_MODEL)
             .default_model("chat", DEFAULT_CHAT_MODEL)
-            // 257 inputs were seen refused; the tokens are mistral-embed's (https://docs.mistral.ai/models/mistral-embed).
+            // 257 inputs were seen refused. The tokens of one are mistral-embed's (https://docs.mistral.ai/models/mistral-embed),
+            // those of all what the API says: "Too many tokens in batch. Max is 16384".
             .limits(
                 "embed",
                 Limits {
                     max_items: Some(256),
                     max_item_tokens: Some(8_192),
-                    ..Limits::NONE
+                    max_tokens: Some(16_384),
                 },
             )
     }

@@ -91,7 +91,8 @@ pub struct OperationLimits {
     pub max_tokens: Option<u32>,
 }
 
-/// What a provider takes in one call of one operation. The host splits what is longer.
+/// What a provider takes in one call of one operation. The host splits what is longer: state none for `rerank` where
+/// documents are compared with each other (listwise), since the scores of two calls are then of two kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Inputs, documents or points in one call.

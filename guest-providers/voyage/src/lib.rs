@@ -55,11 +55,12 @@ impl metadata::Guest for Voyage {
                 max_tokens: Some(120_000),
             },
         )
-        // https://docs.voyageai.com/reference/reranker-api
+        // https://docs.voyageai.com/reference/reranker-api; the tokens are rerank-2.5's, the query counted with each document.
         .limits(
             "rerank",
             Limits {
                 max_items: Some(1_000),
+                max_tokens: Some(600_000),
                 ..Limits::NONE
             },
         )

@@ -1,5 +1,6 @@
 //! Errors at the crate's edge: what happened, to whom, and what can be done.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -144,6 +145,46 @@ pub struct CallError {
     pub operation: &'static str,
     /// What happened.
     pub kind: CallErrorKind,
+    /// Which part of a list it happened to, where the list was sent in parts.
+    pub part: Option<Part>,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What the list is of: `inputs`, `documents`.
+    pub of: &'static str,
+    /// The places in the list, from 0.
+    pub places: Range<usize>,
+    /// How long the list is.
+    pub whole: usize,
+}
+
+/// `inputs 128 to 255 of 1,000`: the first and the last.
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Part { of, places, whole } = self;
+        let (first, last) = (grouped(places.start), grouped(places.end.saturating_sub(1)));
+        let whole = grouped(*whole);
+        if places.len() == 1 {
+            write!(f, "{} {first} of {whole}", of.trim_end_matches('s'))
+        } else {
+            write!(f, "{of} {first} to {last} of {whole}")
+        }
+    }
+}
+
+/// A number with a comma between its thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// What happened to a call.
@@ -213,13 +254,31 @@ pub enum CallErrorKind {
 
 impl std::fmt::Display for CallError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.provider, self.operation, self.kind)
+        write!(f, "{} {}: {}", self.provider, self.operation, self.message())
     }
 }
 
 impl std::error::Error for CallError {}
 
 impl CallError {
+    /// A call of this operation of this provider failed.
+    pub fn new(provider: impl Into<String>, operation: &'static str, kind: CallErrorKind) -> Self {
+        Self {
+            provider: provider.into(),
+            operation,
+            kind,
+            part: None,
+        }
+    }
+
+    /// What happened, and to which part, without saying whose call it was.
+    pub fn message(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{part}: {}", self.kind),
+            None => self.kind.to_string(),
+        }
+    }
+
     /// The error's public name, as in the JSON form and in metrics.
     pub fn kind(&self) -> &'static str {
         match &self.kind {
@@ -367,6 +426,16 @@ fn http_kind(error: &HttpError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_named_by_its_first_and_its_last_place() {
+        let part = |places, whole| {
+            let of = "inputs";
+            Part { of, places, whole }.to_string()
+        };
+        assert_eq!(part(128..256, 1_000), "inputs 128 to 255 of 1,000");
+        assert_eq!(part(1_024..1_025, 1_234_567), "input 1,024 of 1,234,567");
+    }
 
     #[test]
     fn a_page_is_told_in_one_line_without_control_characters() {

@@ -13,12 +13,14 @@
 //! | `storage` | `wasi:keyvalue` for stateful providers |
 //! | `succession` | a provider that takes the place of another |
 //! | `provider` | the operations a caller sees |
+//! | `estimate` | how many tokens a text will be |
 #![deny(unsafe_code)] // `component::cache` holds the one exception
 
 mod bindings;
 mod capability;
 mod component;
 mod error;
+pub mod estimate;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -36,7 +38,7 @@ pub use bindings::v0_1_0::{
 };
 pub use capability::Capability;
 pub use component::inspect::{Inspection, WasiGrant, WasiMode};
-pub use error::{CallError, CallErrorKind, LoadError, RuntimeError};
+pub use error::{CallError, CallErrorKind, LoadError, Part, RuntimeError};
 pub use instance::lease::InstanceStats;
 pub use origin::{InvalidOrigin, Origin};
 pub use provider::{Provider, chat_stream::ChatStream, stats::ProviderStats};

@@ -12,9 +12,5 @@ pub(crate) fn refused(operation: &'static str, make: impl Fn(Failure) -> Error) 
         request_id: None,
         retry_after: None,
     };
-    CallError {
-        provider: "fake".into(),
-        operation,
-        kind: CallErrorKind::Provider(make(failure)),
-    }
+    CallError::new("fake", operation, CallErrorKind::Provider(make(failure)))
 }

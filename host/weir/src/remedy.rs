@@ -43,11 +43,7 @@ mod tests {
     use super::*;
 
     fn told(error: Error) -> String {
-        tell(&CallError {
-            provider: "p".into(),
-            operation: "embed",
-            kind: CallErrorKind::Provider(error),
-        })
+        tell(&CallError::new("p", "embed", CallErrorKind::Provider(error)))
     }
 
     #[test]

@@ -68,11 +68,7 @@ impl Inner {
     }
 
     pub(crate) fn error(&self, operation: &'static str, kind: CallErrorKind) -> CallError {
-        CallError {
-            provider: self.name.to_string(),
-            operation,
-            kind,
-        }
+        CallError::new(&*self.name, operation, kind)
     }
 
     async fn run<R: Send>(

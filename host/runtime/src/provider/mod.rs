@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `call` | one call: lease, limits, what its end means |
 //! | `operations` | the operations, by capability |
+//! | `split` | lists that are sent in parts |
 //! | `checked` | what an adapter may answer |
 //! | `chat_stream` | an answer that comes in pieces |
 //! | `stats` | what is counted |
@@ -12,6 +13,7 @@ pub(crate) mod call;
 pub mod chat_stream;
 mod checked;
 mod operations;
+mod split;
 pub mod stats;
 
 use std::sync::Arc;

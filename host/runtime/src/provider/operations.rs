@@ -1,11 +1,15 @@
-//! The operations, by capability. Each is one export called in one leased instance.
+//! The operations, by capability. Each is one export called in one leased instance, or in several where a list is sent in
+//! parts.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use futures::FutureExt;
 
 use crate::bindings::v0_1_0::{chat, embedding, models, reranking, sparse_embedding, types, vector_store, web_search};
 use crate::capability::Capability;
-use crate::error::{CallError, CallErrorKind};
-use crate::provider::{Provider, checked};
+use crate::error::{CallError, CallErrorKind, Part};
+use crate::provider::{Provider, checked, split};
 
 /// Calls one function of one export, or says that the component does not have it.
 macro_rules! call {
@@ -33,34 +37,43 @@ macro_rules! call {
 }
 
 impl Provider {
-    /// Texts to dense vectors.
+    /// Texts to dense vectors. More than the provider takes at once are sent in parts.
     pub async fn embed(&self, request: types::EmbeddingRequest) -> Result<embedding::Response, CallError> {
-        let inputs = request.inputs.len();
-        let check = move |response| checked::embedding(response, inputs);
-        call!(self, "embed", Embedding, embedding.call_embed(request), check)
+        let parts = split::parts(self.limits_of("embed"), &request.inputs, "");
+        let (provider, request) = (self, Arc::new(request));
+        let part = |part| embed(provider.clone(), request.clone(), part);
+        let answers = split::side_by_side(parts, self.side_by_side(), part).await;
+        self.whole("embed", "inputs", request.inputs.len(), answers, split::dense)
     }
 
-    /// Texts to sparse vectors.
+    /// Texts to sparse vectors. More than the provider takes at once are sent in parts.
     pub async fn embed_sparse(
         &self,
         request: types::EmbeddingRequest,
     ) -> Result<sparse_embedding::Response, CallError> {
-        let inputs = request.inputs.len();
-        let check = move |response| checked::sparse(response, inputs);
-        call!(
-            self,
-            "embed-sparse",
-            SparseEmbedding,
-            sparse_embedding.call_embed_sparse(request),
-            check
-        )
+        let parts = split::parts(self.limits_of("embed-sparse"), &request.inputs, "");
+        let (provider, request) = (self, Arc::new(request));
+        let part = |part| embed_sparse(provider.clone(), request.clone(), part);
+        let answers = split::side_by_side(parts, self.side_by_side(), part).await;
+        self.whole("embed-sparse", "inputs", request.inputs.len(), answers, split::sparse)
     }
 
-    /// Documents in order of their worth to a query.
+    /// Documents in order of their worth to a query. More than the provider takes at once are sent in parts, if it
+    /// scores each for itself: one that compares them with each other states no limit of them.
     pub async fn rerank(&self, request: reranking::Request) -> Result<reranking::Response, CallError> {
-        let (documents, top_n) = (request.documents.len(), request.top_n);
-        let check = move |response| checked::ranking(response, documents, top_n);
-        call!(self, "rerank", Reranking, reranking.call_rerank(request), check)
+        let limits = self.limits_of("rerank");
+        let parts = split::parts(limits, &request.documents, &request.query);
+        let (provider, request) = (self, Arc::new(request));
+        let part = |part| rerank(provider.clone(), request.clone(), part);
+        let answers = if limits == split::Limits::default() {
+            let whole = 0..request.documents.len();
+            let answer = part(whole.clone()).await;
+            answer.map(|answer| vec![(0, answer)]).map_err(|error| (whole, error))
+        } else {
+            split::side_by_side(parts, self.side_by_side(), part).await
+        };
+        let merge = |answers| split::ranking(answers, request.top_n);
+        self.whole("rerank", "documents", request.documents.len(), answers, merge)
     }
 
     /// The web, searched.
@@ -144,4 +157,110 @@ impl Provider {
             vector_store.call_drop_collection(name)
         )
     }
+
+    fn limits_of(&self, operation: &str) -> split::Limits {
+        split::Limits::of(&self.inner.manifest, operation)
+    }
+
+    /// Most parts of a list at once: what its pool, or without one the machine, works on.
+    fn side_by_side(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let calls = self
+            .pool()
+            .map_or_else(cores, |pool| pool.config().max_connections.get());
+        calls.min(self.inner.instances.max_instances()).min(split::SIDE_BY_SIDE)
+    }
+
+    /// The answers of all parts of a list as one.
+    fn whole<R>(
+        &self,
+        operation: &'static str,
+        of: &'static str,
+        whole: usize,
+        answers: Result<Vec<(usize, R)>, (Range<usize>, CallError)>,
+        merge: impl FnOnce(Vec<(usize, R)>) -> Result<R, CallErrorKind>,
+    ) -> Result<R, CallError> {
+        match answers {
+            Ok(answers) => merge(answers).map_err(|kind| self.inner.error(operation, kind)),
+            Err((places, error)) => {
+                let part = (places.len() < whole).then_some(Part { of, places, whole });
+                Err(CallError { part, ..error })
+            }
+        }
+    }
+}
+
+/// One call for the inputs at these places.
+async fn embed(
+    provider: Provider,
+    request: Arc<types::EmbeddingRequest>,
+    places: Range<usize>,
+) -> Result<embedding::Response, CallError> {
+    let inputs = places.len();
+    let check = move |response| checked::embedding(response, inputs);
+    call!(
+        provider,
+        "embed",
+        Embedding,
+        embedding.call_embed(inputs_at(&request, &places)),
+        check
+    )
+}
+
+/// As [`embed`].
+async fn embed_sparse(
+    provider: Provider,
+    request: Arc<types::EmbeddingRequest>,
+    places: Range<usize>,
+) -> Result<sparse_embedding::Response, CallError> {
+    let inputs = places.len();
+    let check = move |response| checked::sparse(response, inputs);
+    call!(
+        provider,
+        "embed-sparse",
+        SparseEmbedding,
+        sparse_embedding.call_embed_sparse(inputs_at(&request, &places)),
+        check
+    )
+}
+
+/// One call for the documents at these places. The best `top_n` of all are among the best `top_n` of each part.
+async fn rerank(
+    provider: Provider,
+    request: Arc<reranking::Request>,
+    places: Range<usize>,
+) -> Result<reranking::Response, CallError> {
+    let (documents, top_n) = (places.len(), request.top_n);
+    let check = move |response| checked::ranking(response, documents, top_n);
+    call!(
+        provider,
+        "rerank",
+        Reranking,
+        reranking.call_rerank(documents_at(&request, &places)),
+        check
+    )
+}
+
+fn inputs_at(request: &types::EmbeddingRequest, places: &Range<usize>) -> types::EmbeddingRequest {
+    types::EmbeddingRequest {
+        inputs: at(&request.inputs, places),
+        model: request.model.clone(),
+        kind: request.kind,
+        dimensions: request.dimensions,
+    }
+}
+
+fn documents_at(request: &reranking::Request, places: &Range<usize>) -> reranking::Request {
+    reranking::Request {
+        query: request.query.clone(),
+        documents: at(&request.documents, places),
+        top_n: request
+            .top_n
+            .map(|top_n| top_n.min(u32::try_from(places.len()).unwrap_or(u32::MAX))),
+        model: request.model.clone(),
+    }
+}
+
+fn at(texts: &[String], places: &Range<usize>) -> Vec<String> {
+    texts.get(places.clone()).unwrap_or_default().to_vec()
 }

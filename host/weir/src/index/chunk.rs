@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use text_splitter::{ChunkConfig, CodeSplitter, MarkdownSplitter, TextSplitter};
 
-use super::estimate;
 use super::language::{self, Syntax};
 use super::symbol::{self, Item};
+use weir_runtime::estimate;
 
 /// Most characters of a chunk: 430 to 540 tokens on average, by language (see [`estimate`]), and a screenful for a
 /// person. Models with a small window get smaller ones, see [`max_characters`].

@@ -7,12 +7,12 @@ use futures::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::error::IndexError;
-use super::estimate;
 use super::manifest::Manifest;
 use super::pipeline::End;
 use super::prepare::{Prepared, prepare};
 use super::report::{Counts, Event, Reporter};
 use super::walk::Tree;
+use weir_runtime::estimate;
 
 /// Files read at once.
 const READERS: usize = 4;

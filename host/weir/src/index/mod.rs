@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`walk`], [`source`] | which files there are, and which are worth it |
 //! | [`language`], [`symbol`], [`chunk`] | a file in pieces that follow its structure |
-//! | [`estimate`], [`batch`] | how much goes into one call |
+//! | [`weir_runtime::estimate`], [`batch`] | how much goes into one call |
 //! | [`names`] | a collection's name, and where its manifest is |
 //! | [`ids`], [`payload`] | a point's name and content |
 //! | [`manifest`], [`space`] | what is in the store, and whose vectors |
@@ -19,7 +19,6 @@ pub mod batch;
 pub mod chunk;
 mod dry_run;
 mod error;
-pub mod estimate;
 pub mod ids;
 pub mod language;
 pub mod manifest;

@@ -53,11 +53,7 @@ pub trait Store: Send + Sync + 'static {
 /// An answer that the provider does not document.
 pub fn malformed(provider: &str, operation: &'static str, what: String) -> CallError {
     let kind = CallErrorKind::Provider(types::Error::MalformedResponse(what));
-    CallError {
-        provider: provider.to_owned(),
-        operation,
-        kind,
-    }
+    CallError::new(provider, operation, kind)
 }
 
 /// Cuts a flat list into `count` vectors. An empty list where it can't be: no provider is asked for no vector.

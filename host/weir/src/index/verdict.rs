@@ -45,11 +45,7 @@ mod tests {
     use super::*;
 
     fn error(error: Error) -> CallError {
-        CallError {
-            provider: "p".into(),
-            operation: "embed",
-            kind: CallErrorKind::Provider(error),
-        }
+        CallError::new("p", "embed", CallErrorKind::Provider(error))
     }
 
     fn failure(retry_after: Option<u64>) -> Failure {

@@ -126,7 +126,7 @@ impl OperationError {
                 (
                     error.provider.as_str(),
                     error.operation,
-                    error.kind.to_string(),
+                    error.message(),
                     u32::from(reached),
                 )
             }
@@ -174,11 +174,7 @@ mod tests {
             retry_after: Some(1_500_000_000),
         };
         let kind = CallErrorKind::Provider(Error::RateLimited(failure));
-        let error = OperationError::from(CallError {
-            provider: "voyage".into(),
-            operation: "embed",
-            kind,
-        });
+        let error = OperationError::from(CallError::new("voyage", "embed", kind));
 
         let json = error.to_json();
 
@@ -196,12 +192,7 @@ mod tests {
         let kind = CallErrorKind::Deadline {
             limit: Duration::from_secs(120),
         };
-        let json = OperationError::from(CallError {
-            provider: "a".into(),
-            operation: "chat",
-            kind,
-        })
-        .to_json();
+        let json = OperationError::from(CallError::new("a", "chat", kind)).to_json();
         let fields: Vec<&String> = json["error"].as_object().unwrap().keys().collect();
         assert_eq!(fields, ["attempts", "kind", "message", "operation", "provider"]);
     }
@@ -211,12 +202,7 @@ mod tests {
         let kind = CallErrorKind::Unsupported {
             capability: weir_runtime::Capability::Reranking,
         };
-        let json = OperationError::from(CallError {
-            provider: "a".into(),
-            operation: "rerank",
-            kind,
-        })
-        .to_json();
+        let json = OperationError::from(CallError::new("a", "rerank", kind)).to_json();
         assert_eq!(
             (json["error"]["kind"].as_str(), json["error"]["attempts"].as_u64()),
             (Some("unsupported"), Some(0))

@@ -185,11 +185,7 @@ mod tests {
     }
 
     fn answer(kind: CallErrorKind) -> ApiError {
-        ApiError::from(&CallError {
-            provider: "voyage".into(),
-            operation: "embed",
-            kind,
-        })
+        ApiError::from(&CallError::new("voyage", "embed", kind))
     }
 
     #[test]

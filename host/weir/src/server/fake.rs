@@ -238,11 +238,7 @@ impl FakeProvider {
             .boxed();
         }
         let failure = self.error.clone().map(CallErrorKind::Provider);
-        let failure = failure.map(|kind| CallError {
-            provider: self.name.clone(),
-            operation,
-            kind,
-        });
+        let failure = failure.map(|kind| CallError::new(&self.name, operation, kind));
         async move { failure.map_or(Ok(answer), Err) }.boxed()
     }
 }

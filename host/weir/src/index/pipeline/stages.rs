@@ -9,12 +9,12 @@ use weir_runtime::vector_store::Point;
 use super::Pipeline;
 use crate::index::chunk::Chunk;
 use crate::index::error::IndexError;
-use crate::index::estimate;
 use crate::index::ids::ChunkId;
 use crate::index::payload::Payload;
 use crate::index::queue::{Batch, Failed, FileKey, Part};
 use crate::index::report::Event;
 use crate::index::services::{Embedded, Embedder, Store, malformed};
+use weir_runtime::estimate;
 
 /// Bytes of a number of a vector in JSON, as most stores take it: sign, eight or nine digits, point, comma.
 const BYTES_PER_NUMBER: usize = 12;
