@@ -38,7 +38,7 @@ demo: build
     tests/demo.sh
 
 # The whole test suite. Needs Python 3 for the official clients, and root to install the servers of `just peers`.
-test: build build-fixtures python-clients python-adapter chroma peers
+test: build build-fixtures peers python-clients node-clients python-adapter chroma
     cargo test --locked --workspace
     cd guest-providers && cargo native-test --locked --workspace
 
@@ -55,6 +55,8 @@ soak: python-clients peers
         cargo test --locked --workspace --test endurance --test guest_endurance -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
     cargo test --locked --workspace --test reload --test config_reload -- --ignored --nocapture
+    # Twice as many descriptors as there are slow clients, of which a server takes a quarter.
+    ulimit -n 16384; cargo test --locked --workspace --test bad_clients -- --ignored --nocapture --test-threads=1
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
 fuzz seconds="60": build-guests cargo-fuzz
@@ -74,6 +76,14 @@ python-clients:
         python3 -m venv target/python && \
         target/python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && \
         cp tests/python/requirements.txt target/python/; }
+
+# Puts the providers' official clients for Node into a folder of their own.
+[private]
+node-clients: peers
+    @cmp -s tests/node/package.json target/node/installed || { \
+        mkdir -p target/node && cp tests/node/package.json target/node/ && \
+        npm install --silent --no-audit --no-fund --no-package-lock --prefix target/node && \
+        cp tests/node/package.json target/node/installed; }
 
 # Builds the adapter in Python to target/python-adapter/acme.wasm.
 python-adapter:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the servers and proxies that the pool is proved against, where Debian's packages can be had; tells which are
+# Installs the servers and proxies that the pool is proved against, and Node for the clients in its language, where Debian's packages can be had; tells which are
 # missing where they cannot. Starts none of them.
 set -euo pipefail
 
@@ -10,6 +10,8 @@ peers=(
     haproxy:haproxy
     tinyproxy:tinyproxy
     danted:dante-server
+    node:nodejs
+    npm:npm
 )
 
 # Servers lie where an ordinary user's PATH may not lead.

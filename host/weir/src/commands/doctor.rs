@@ -137,7 +137,7 @@ fn server(config: &EffectiveConfig) -> Check {
     if let Some(error) = server
         .api_keys
         .iter()
-        .find_map(|source| source.read(&config.environment).err())
+        .find_map(|key| key.source.read(&config.environment).err())
     {
         return Check::new(
             Outcome::Warn,

@@ -71,7 +71,7 @@ fn server(args: &Args, context: &Context) -> anyhow::Result<Server> {
         .server
         .api_keys
         .first()
-        .map(|source| source.read(&config.environment));
+        .map(|key| key.source.read(&config.environment));
     let key = key.transpose().context("the server's key")?;
     Ok(Server {
         url: format!("http://{}/v1/pools", config.config.server.address()),

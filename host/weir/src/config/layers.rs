@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::environment::Environment;
 use super::error::ConfigError;
 use super::resilience::Resilience;
-use super::secrets::SecretError;
+use super::secrets::{KeyLimits, SecretError};
 use super::settings::{Config, HttpPool, Index, Limits, Server};
 use super::tree::{Node, Origin, Table, Value, join};
 use super::{de, environment, file, validate};
@@ -79,13 +79,14 @@ pub struct EffectiveConfig {
 }
 
 impl EffectiveConfig {
-    /// The keys that callers of the server may show.
+    /// The keys that callers of the server may show, and what each may ask for.
     ///
     /// # Errors
     /// Where one is not where the configuration says.
-    pub fn api_keys(&self) -> Result<Vec<SecretString>, SecretError> {
-        let sources = self.config.server.api_keys.iter();
-        sources.map(|source| source.read(&self.environment)).collect()
+    pub fn api_keys(&self) -> Result<Vec<(SecretString, KeyLimits)>, SecretError> {
+        let keys = self.config.server.api_keys.iter();
+        keys.map(|key| Ok((key.source.read(&self.environment)?, key.limits)))
+            .collect()
     }
 
     /// Checks what the server would refuse to start with.

@@ -415,8 +415,8 @@ fn a_secret_stays_bound_to_its_origins_wherever_it_is_kept() {
 fn the_servers_key_may_come_from_its_variable() {
     let config = without_file(&[("WEIR_API_KEY", "k"), ("WEIR_DATA_DIR", "data")]);
     assert_eq!(
-        config.config.server.api_keys,
-        [super::super::SecretSource::Env("WEIR_API_KEY".into())]
+        config.config.server.api_keys[0].source,
+        super::super::SecretSource::Env("WEIR_API_KEY".into())
     );
     assert_eq!(config.config.data_dir, Path::new("/srv/data"));
 }

@@ -35,7 +35,7 @@ pub use component::ComponentSource;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use layers::{EffectiveConfig, Folders, Sources, load};
-pub use secrets::{ProviderSecret, SecretError, SecretSource};
+pub use secrets::{ApiKey, KeyLimits, ProviderSecret, SecretError, SecretSource};
 pub use settings::{Config, ProviderConfig};
 
 /// The JSON Schema of `weir.toml`.

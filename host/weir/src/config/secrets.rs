@@ -1,6 +1,7 @@
 //! Where secrets are kept: an environment variable or a file, never the configuration itself.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -32,6 +33,28 @@ pub struct ProviderSecret {
     /// provider's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origins: Option<Vec<Parsed<Origin>>>,
+}
+
+/// Where the key of a caller is kept, and how much may be asked for with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ApiKey {
+    /// Where it is kept.
+    #[serde(flatten)]
+    pub source: SecretSource,
+    /// What may be asked for with it.
+    #[serde(flatten)]
+    pub limits: KeyLimits,
+}
+
+/// What may be asked for with one key in a minute; no bound where not given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct KeyLimits {
+    /// Requests a minute, as many of them at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Tokens a minute, as the providers count them, those that a model writes included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<NonZeroU32>,
 }
 
 /// A secret that is not where it is said to be.
@@ -94,12 +117,29 @@ impl<'de> Deserialize<'de> for SecretSource {
     }
 }
 
+impl<'de> Deserialize<'de> for ApiKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Written { source, limits, .. } = deserializer.deserialize_any(SecretVisitor {
+            keys: &["env", "file", "requests_per_minute", "tokens_per_minute"],
+        })?;
+        Ok(ApiKey { source, limits })
+    }
+}
+
 impl<'de> Deserialize<'de> for ProviderSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SecretVisitor {
+        let Written { source, origins, .. } = deserializer.deserialize_any(SecretVisitor {
             keys: &["env", "file", "origins"],
-        })
+        })?;
+        Ok(ProviderSecret { source, origins })
     }
+}
+
+/// All that can stand beside a secret's place.
+struct Written {
+    source: SecretSource,
+    origins: Option<Vec<Parsed<Origin>>>,
+    limits: KeyLimits,
 }
 
 struct SecretVisitor {
@@ -107,22 +147,23 @@ struct SecretVisitor {
 }
 
 impl<'de> Visitor<'de> for SecretVisitor {
-    type Value = ProviderSecret;
+    type Value = Written;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{ env = \"NAME\" } or { file = \"PATH\" }")
     }
 
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<ProviderSecret, E> {
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Written, E> {
         Err(E::custom(
             "a secret is not written into the configuration; say where it is kept, with \
              { env = \"NAME\" } or { file = \"PATH\" }",
         ))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ProviderSecret, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Written, A::Error> {
         let mut source = None;
         let mut origins = None;
+        let mut limits = KeyLimits::default();
         while let Some(key) = map.next_key::<String>()? {
             let next = match key.as_str() {
                 key if !self.keys.contains(&key) => return Err(de::Error::unknown_field(key, self.keys)),
@@ -138,6 +179,14 @@ impl<'de> Visitor<'de> for SecretVisitor {
                     SecretSource::Env(name)
                 }
                 "file" => SecretSource::File(map.next_value()?),
+                "requests_per_minute" => {
+                    limits.requests_per_minute = Some(map.next_value()?);
+                    continue;
+                }
+                "tokens_per_minute" => {
+                    limits.tokens_per_minute = Some(map.next_value()?);
+                    continue;
+                }
                 _ => {
                     origins = Some(map.next_value()?);
                     continue;
@@ -148,7 +197,11 @@ impl<'de> Visitor<'de> for SecretVisitor {
             }
         }
         match source {
-            Some(source) => Ok(ProviderSecret { source, origins }),
+            Some(source) => Ok(Written {
+                source,
+                origins,
+                limits,
+            }),
             None => Err(de::Error::custom("expected { env = \"NAME\" } or { file = \"PATH\" }")),
         }
     }

@@ -14,7 +14,7 @@ use weir_runtime::Origin;
 
 use super::proxy::ProxySetting;
 use super::resilience::Resilience;
-use super::secrets::{ProviderSecret, SecretSource};
+use super::secrets::{ApiKey, ProviderSecret};
 use super::units::{ByteSize, ListenAddress, Network, Parsed, Seconds, SettingText, optional_timeout, timeout};
 
 /// Everything an operator can set.
@@ -62,8 +62,8 @@ impl Default for Config {
 pub struct Server {
     /// Address and port. Without `api_keys`, a loopback address.
     pub listen: Parsed<ListenAddress>,
-    /// The keys that callers may show. None: no authentication.
-    pub api_keys: Vec<SecretSource>,
+    /// The keys that callers may show, and what each may ask for. None: no authentication.
+    pub api_keys: Vec<ApiKey>,
 }
 
 impl Default for Server {
@@ -464,6 +464,8 @@ pub struct Routes {
     pub rerank: BTreeMap<String, Vec<String>>,
     /// For conversations.
     pub chat: BTreeMap<String, Vec<String>>,
+    /// For searching the web.
+    pub web_search: BTreeMap<String, Vec<String>>,
 }
 
 impl Routes {
@@ -473,6 +475,7 @@ impl Routes {
             ("embeddings", &self.embeddings),
             ("rerank", &self.rerank),
             ("chat", &self.chat),
+            ("web_search", &self.web_search),
         ]
         .into_iter()
         .flat_map(|(table, routes)| {

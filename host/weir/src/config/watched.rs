@@ -30,7 +30,12 @@ pub fn configuration(sources: &Sources) -> Vec<PathBuf> {
 /// Every file that the configuration names: components, secrets, certificates.
 pub fn named(config: &EffectiveConfig) -> Vec<PathBuf> {
     let config = &config.config;
-    let mut files: Vec<PathBuf> = config.server.api_keys.iter().filter_map(secret).collect();
+    let mut files: Vec<PathBuf> = config
+        .server
+        .api_keys
+        .iter()
+        .filter_map(|key| secret(&key.source))
+        .collect();
     for provider in config.providers.values() {
         if let ComponentSource::File(file) = ComponentSource::of(&provider.component) {
             files.push(file);

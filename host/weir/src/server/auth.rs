@@ -1,22 +1,38 @@
-//! Who may ask. With keys: whoever sends one. Without: whoever is on this machine, and says so.
+//! Who may ask, and how much. With keys: whoever sends one, as much as it is allowed. Without: whoever is on this machine,
+//! and says so.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::allowance::{Allowance, Spending, UsedUp};
 use super::app::App;
 use super::error::ApiError;
+use crate::config::KeyLimits;
 
-/// The keys that open the API, hashed: so that comparing takes the same time whatever a guess has right, its length
-/// included.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ApiKeys(Vec<blake3::Hash>);
+/// The keys that open the API.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ApiKeys(Vec<Key>);
+
+/// A key, hashed: so that comparing takes the same time whatever a guess has right, its length included.
+#[derive(Debug, Clone)]
+struct Key {
+    hash: blake3::Hash,
+    allowance: Arc<Allowance>,
+}
+
+/// Of the same secret, with the same limits.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.allowance.limits() == other.allowance.limits()
+    }
+}
 
 /// A key that anyone could send. Keys count from 1.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,35 +42,64 @@ pub struct EmptyKey(usize);
 impl ApiKeys {
     /// # Errors
     /// A key is empty.
-    pub fn new(keys: &[SecretString]) -> Result<Self, EmptyKey> {
-        let hashed = keys.iter().enumerate().map(|(index, key)| match key.expose_secret() {
+    pub fn limited(keys: &[(SecretString, KeyLimits)]) -> Result<Self, EmptyKey> {
+        let keys = keys.iter().enumerate();
+        let hashed = keys.map(|(index, (key, limits))| match key.expose_secret() {
             "" => Err(EmptyKey(index + 1)),
-            key => Ok(blake3::hash(key.as_bytes())),
+            key => Ok(Key {
+                hash: blake3::hash(key.as_bytes()),
+                allowance: Arc::new(Allowance::new(*limits)),
+            }),
         });
         hashed.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Keys without limits.
+    #[cfg(test)]
+    pub fn new(keys: &[SecretString]) -> Result<Self, EmptyKey> {
+        let keys: Vec<_> = keys.iter().map(|key| (key.clone(), KeyLimits::default())).collect();
+        Self::limited(&keys)
+    }
+
+    /// These keys, those of them that were there before with what is left of their minute.
+    pub fn after(mut self, before: &ApiKeys) -> Self {
+        for key in &mut self.0 {
+            if let Some(same) = before.0.iter().find(|same| *same == key) {
+                key.allowance = same.allowance.clone();
+            }
+        }
+        self
+    }
+
     /// Compares with every key, each in constant time (`blake3::Hash` does).
-    fn accept(&self, given: &str) -> bool {
+    fn find(&self, given: &str) -> Option<&Key> {
         let given = blake3::hash(given.as_bytes());
-        self.0.iter().fold(false, |accepted, key| accepted | (*key == given))
+        self.0
+            .iter()
+            .fold(None, |found, key| if key.hash == given { Some(key) } else { found })
     }
 }
 
-/// Lets a request through, or answers 401 or 403.
+/// Lets a request through, or answers 401, 403 or 429. What asks a provider for something is a POST, and is counted.
 pub(crate) async fn authenticate(
     State(app): State<Arc<App>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    admit(&app.serving().keys, request.headers())?;
+    let spending = admit(&app.serving().keys, request.headers())?;
+    if request.method() == Method::POST
+        && let Some(allowance) = &spending.0
+    {
+        allowance.take().map_err(used_up)?;
+    }
+    request.extensions_mut().insert(spending);
     Ok(next.run(request).await)
 }
 
-fn admit(keys: &ApiKeys, headers: &HeaderMap) -> Result<(), ApiError> {
+fn admit(keys: &ApiKeys, headers: &HeaderMap) -> Result<Spending, ApiError> {
     if keys.0.is_empty() {
         return if asks_for_this_machine(headers) {
-            Ok(())
+            Ok(Spending::default())
         } else {
             Err(foreign_host())
         };
@@ -64,10 +109,9 @@ fn admit(keys: &ApiKeys, headers: &HeaderMap) -> Result<(), ApiError> {
             "no API key was sent: add the header Authorization: Bearer KEY",
         ));
     };
-    if keys.accept(given) {
-        Ok(())
-    } else {
-        Err(unauthorized("the API key is not one of server.api_keys"))
+    match keys.find(given) {
+        Some(key) => Ok(Spending(Some(key.allowance.clone()))),
+        None => Err(unauthorized("the API key is not one of server.api_keys")),
     }
 }
 
@@ -104,6 +148,14 @@ fn unauthorized(message: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
 }
 
+fn used_up(used_up: UsedUp) -> ApiError {
+    let UsedUp { what, a_minute, wait } = used_up;
+    let message = format!("this key's {a_minute} {what} a minute are used up; try again in {wait:.1?}");
+    let mut error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
+    error.retry_after = Some(wait);
+    error
+}
+
 fn foreign_host() -> ApiError {
     let message =
         "without server.api_keys only localhost may be asked for, and the Host header names another; set a key";
@@ -122,7 +174,7 @@ mod tests {
     fn status(keys: &ApiKeys, name: &'static str, value: &'static str) -> u16 {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_static(value));
-        admit(keys, &headers).map_or_else(|error| error.status.as_u16(), |()| 200)
+        admit(keys, &headers).map_or_else(|error| error.status.as_u16(), |_| 200)
     }
 
     #[test]
@@ -174,6 +226,22 @@ mod tests {
             assert_eq!(status(&none, "host", host), 403, "{host}");
         }
         assert_eq!(status(&keys(), "host", "evil.example"), 401);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_minute_outlives_a_reload() {
+        let limited = |requests| {
+            let limits = KeyLimits {
+                requests_per_minute: std::num::NonZeroU32::new(requests),
+                tokens_per_minute: None,
+            };
+            ApiKeys::limited(&[("k".into(), limits)]).unwrap()
+        };
+        let before = limited(1);
+        before.find("k").unwrap().allowance.take().unwrap();
+        assert!(limited(1).after(&before).find("k").unwrap().allowance.take().is_err());
+        assert!(limited(2).after(&before).find("k").unwrap().allowance.take().is_ok());
+        assert!(limited(1) != limited(2));
     }
 
     #[test]

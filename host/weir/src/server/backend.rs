@@ -7,7 +7,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use weir_pool::{Health, PoolStats};
-use weir_runtime::{CallError, Capability, ProviderStats, chat, embedding, metadata, models, reranking, types};
+use weir_runtime::{
+    CallError, Capability, ProviderStats, chat, embedding, metadata, models, reranking, types, web_search,
+};
 
 use super::error::ApiError;
 use crate::host::Reloads;
@@ -18,6 +20,7 @@ pub(crate) enum RouteTable {
     Embeddings,
     Rerank,
     Chat,
+    WebSearch,
 }
 
 impl RouteTable {
@@ -27,6 +30,7 @@ impl RouteTable {
             RouteTable::Embeddings => "embeddings",
             RouteTable::Rerank => "rerank",
             RouteTable::Chat => "chat",
+            RouteTable::WebSearch => "web_search",
         }
     }
 
@@ -36,6 +40,7 @@ impl RouteTable {
             RouteTable::Embeddings => "embed",
             RouteTable::Rerank => "rerank",
             RouteTable::Chat => "chat",
+            RouteTable::WebSearch => "web-search",
         }
     }
 }
@@ -109,6 +114,7 @@ pub(crate) trait ProviderCalls: Send + Sync {
     fn rerank(&self, request: reranking::Request) -> BoxFuture<'_, Result<reranking::Response, CallError>>;
     fn chat(&self, request: chat::Request) -> BoxFuture<'_, Result<chat::Response, CallError>>;
     fn chat_streaming(&self, request: chat::Request) -> BoxFuture<'_, Result<ChatEvents, CallError>>;
+    fn search_web(&self, request: web_search::Request) -> BoxFuture<'_, Result<Vec<web_search::Found>, CallError>>;
     fn list_models(&self) -> BoxFuture<'_, Result<Vec<models::Model>, CallError>>;
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use weir_runtime::chat::{self, Finish, Request};
 use weir_runtime::types::Usage;
 
+use super::allowance::Spending;
 use super::app::App;
 use super::attempt::first_answer;
 use super::backend::RouteTable;
@@ -35,17 +36,18 @@ pub(crate) struct Head {
 pub(crate) async fn completions(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
+    Extension(spending): Extension<Spending>,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<Response, ApiError> {
     let call = chat_request::read(body)?;
     if call.stream {
-        streamed(&app, &id, call).await
+        streamed(&app, &id, spending, call).await
     } else {
-        whole(&app, &id, call).await
+        whole(&app, &id, &spending, call).await
     }
 }
 
-async fn whole(app: &App, id: &RequestId, call: ChatCall) -> Result<Response, ApiError> {
+async fn whole(app: &App, id: &RequestId, spending: &Spending, call: ChatCall) -> Result<Response, ApiError> {
     let backend = app.backend();
     let targets = resolve(backend.as_ref(), RouteTable::Chat, call.model.as_deref())?;
     let operation = RouteTable::Chat.operation();
@@ -56,10 +58,11 @@ async fn whole(app: &App, id: &RequestId, call: ChatCall) -> Result<Response, Ap
         })
     })
     .await?;
+    spending.spend(all(&response.usage));
     Ok(told(Json(completion(response, id)), answered))
 }
 
-async fn streamed(app: &App, id: &RequestId, call: ChatCall) -> Result<Response, ApiError> {
+async fn streamed(app: &App, id: &RequestId, spending: Spending, call: ChatCall) -> Result<Response, ApiError> {
     let backend = app.backend();
     let targets = resolve(backend.as_ref(), RouteTable::Chat, call.model.as_deref())?;
     let operation = RouteTable::Chat.operation();
@@ -77,9 +80,14 @@ async fn streamed(app: &App, id: &RequestId, call: ChatCall) -> Result<Response,
         model: answer.model,
     };
     Ok(told(
-        chat_stream::sse(head, call.include_usage, answer.events),
+        chat_stream::sse(head, call.include_usage, spending, answer.events),
         answered,
     ))
+}
+
+/// Tokens that were read and written.
+pub(crate) fn all(usage: &Usage) -> u64 {
+    usage.input_tokens.saturating_add(usage.output_tokens)
 }
 
 fn completion(response: chat::Response, id: &RequestId) -> Value {

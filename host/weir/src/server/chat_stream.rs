@@ -17,18 +17,25 @@ use weir_runtime::CallError;
 use weir_runtime::chat::Event;
 use weir_runtime::types::Usage;
 
-use super::chat::{Head, finish_reason, usage};
+use super::allowance::Spending;
+use super::chat::{Head, all, finish_reason, usage};
 use super::error::ApiError;
 
 /// A quarter of the shortest idle time-out in common use (nginx's `proxy_read_timeout`, 60 s).
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 /// The answer of a request with `"stream": true`. Dropping its body drops `events`, which cancels the call.
-pub(crate) fn sse(head: Head, include_usage: bool, events: BoxStream<'static, Result<Event, CallError>>) -> Response {
+pub(crate) fn sse(
+    head: Head,
+    include_usage: bool,
+    spending: Spending,
+    events: BoxStream<'static, Result<Event, CallError>>,
+) -> Response {
     let frames = frames(
         ChunkWriter {
             head,
             include_usage,
+            spending,
             usage: None,
         },
         events,
@@ -98,6 +105,7 @@ fn frames(
 struct ChunkWriter {
     head: Head,
     include_usage: bool,
+    spending: Spending,
     usage: Option<Usage>,
 }
 
@@ -124,6 +132,9 @@ impl ChunkWriter {
             }
             Event::Finish(finish) => Some(self.choice(json!({}), Some(finish_reason(&finish)))),
             Event::Usage(usage) => {
+                // Some tell it again as it grows.
+                let before = self.usage.as_ref().map_or(0, all);
+                self.spending.spend(all(&usage).saturating_sub(before));
                 self.usage = Some(usage);
                 None
             }

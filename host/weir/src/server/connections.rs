@@ -3,15 +3,21 @@
 //! HTTP/1.1 alone: clients speak HTTP/2 only over TLS, which a proxy in front ends. hyper drops the handler of a client
 //! that hung up, and with it the call it had open.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +28,16 @@ use super::lifecycle::Lifecycle;
 /// How long a client may take to send a request's head, and how long a connection may lie idle, which hyper counts
 /// alike. Longer than the clients keep theirs (httpx 5 s, undici 4 s), so that they close first.
 const HEAD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Most bytes of a request's head, as nginx takes at its defaults (`large_client_header_buffers`), and most fields of it,
+/// which is hyper's own bound. More is answered 431.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+const MAX_HEAD_FIELDS: usize = 100;
+
+/// Most connections, if the process may have so many descriptors: a quarter of those it may have, since half are the
+/// pools'. Who comes later waits in the system's line until one ends.
+const MAX_CONNECTIONS: usize = 10_000;
+const SHARE_OF_DESCRIPTORS: u64 = 4;
 
 /// How long requests in flight may take once the server is to stop: what Kubernetes grants by default.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
@@ -46,14 +62,28 @@ impl Connections {
             stopping: CancellationToken::new(),
         };
         let mut shutdown = pin!(shutdown);
+        let room = Arc::new(Semaphore::new(most()));
         loop {
+            let accept = async {
+                // It is never closed.
+                let place = room.clone().acquire_owned().await.ok();
+                (listener.accept().await, place)
+            };
             tokio::select! {
                 biased;
                 () = &mut shutdown => return connections,
                 Some(_) = connections.tasks.join_next() => {}
-                accepted = listener.accept() => match accepted {
+                (accepted, place) = accept => match accepted {
                     Ok((stream, _)) => {
-                        connections.tasks.spawn(serve(stream, router.clone(), connections.stopping.clone()));
+                        if room.available_permits() == 0 {
+                            let connections = connections.tasks.len() + 1;
+                            tracing::warn!(connections, "no more connections are taken until one ends");
+                        }
+                        let serve = serve(stream, router.clone(), connections.stopping.clone());
+                        connections.tasks.spawn(async move {
+                            serve.await;
+                            drop(place);
+                        });
                     }
                     Err(error) if concerns_one_client(&error) => {}
                     Err(error) => {
@@ -91,10 +121,12 @@ impl Connections {
 async fn serve(stream: TcpStream, router: Router, stopping: CancellationToken) {
     // Answers are written whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| router.clone().oneshot(request));
+    let service = service_fn(move |request| answer(router.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEAD_FIELDS)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
@@ -107,6 +139,25 @@ async fn serve(stream: TcpStream, router: Router, stopping: CancellationToken) {
     if let Err(error) = outcome {
         tracing::debug!(%error, "a client's connection broke");
     }
+}
+
+/// The answer of a request. One that came with a transfer-encoding is the last of its connection: where it had a
+/// content-length as well, which hyper does not tell, a proxy in front may take what follows for a part of it (RFC 9112,
+/// 6.1).
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = router.oneshot(request).await?;
+    if is_last {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    Ok(response)
+}
+
+fn most() -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let share = descriptors.and_then(|limit| usize::try_from(limit / SHARE_OF_DESCRIPTORS).ok());
+    share.map_or(MAX_CONNECTIONS, |share| share.clamp(1, MAX_CONNECTIONS))
 }
 
 /// The client was gone before it was taken; the next may be there.
@@ -123,7 +174,6 @@ mod tests {
     use crate::server::fake::{Dropped, FakeBackend, FakeProvider};
     use crate::server::routes::router;
     use std::net::SocketAddr;
-    use std::sync::Arc;
     use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
     use tokio::task::JoinHandle;
     use weir_runtime::chat::Event;
@@ -228,6 +278,62 @@ mod tests {
         running.cut_short.cancel();
         assert_eq!(running.cut.await.unwrap(), 1);
         assert!(dropped.is_cancelled());
+    }
+
+    async fn raw(request: &str) -> String {
+        let running = start(FakeBackend::with_providers(["p"])).await;
+        let mut client = TcpStream::connect(running.address).await.unwrap();
+        // It may be closed in the middle of either.
+        let _ = client.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    const HEAD: &str = "POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    const HIDDEN: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_request_hidden_in_anothers_body_is_never_answered() {
+        let body = r#"{"model": "p", "input": "a"}"#;
+        let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n{HIDDEN}", body.len());
+        for lengths in [
+            format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", chunked.len()),
+            format!("transfer-encoding: chunked\r\ncontent-length: {}\r\n", chunked.len()),
+            "transfer-encoding: chunked\r\n".to_owned(),
+        ] {
+            let answer = raw(&format!("{HEAD}{lengths}\r\n{chunked}")).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_two_lengths_or_of_an_unknown_coding_is_refused() {
+        for lengths in [
+            "content-length: 5\r\ncontent-length: 6\r\n",
+            "content-length: 5, 6\r\n",
+            "content-length: +5\r\n",
+            "transfer-encoding: chunked, gzip\r\n",
+            "transfer-encoding: xchunked\r\n",
+            "transfer-encoding : chunked\r\n",
+        ] {
+            let answer = raw(&format!("{HEAD}{lengths}\r\n0\r\n\r\n{HIDDEN}")).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{lengths}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{lengths}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_head_fields_is_refused() {
+        let many: String = (0..=MAX_HEAD_FIELDS)
+            .map(|number| format!("x-{number}: a\r\n"))
+            .collect();
+        let long = format!("x-long: {}\r\n", "a".repeat(2 * MAX_HEAD_BYTES));
+        for fields in [many, long] {
+            let answer = raw(&format!("{HEAD}{fields}\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        }
     }
 
     #[tokio::test]

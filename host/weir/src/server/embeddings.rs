@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use axum::{Extension, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use serde_json::Value;
 use weir_runtime::embedding;
 use weir_runtime::types::{EmbeddingRequest, InputKind};
 
+use super::allowance::Spending;
 use super::app::App;
 use super::attempt::first_answer;
 use super::backend::RouteTable;
@@ -79,6 +80,7 @@ struct Usage {
 
 pub(crate) async fn embeddings(
     State(app): State<Arc<App>>,
+    Extension(spending): Extension<Spending>,
     JsonBody(body): JsonBody<EmbeddingsBody>,
 ) -> Result<Response, ApiError> {
     let backend = app.backend();
@@ -96,6 +98,7 @@ pub(crate) async fn embeddings(
     })
     .await?;
 
+    spending.spend(response.usage.input_tokens);
     let list = list(&response, inputs, base64)
         .map_err(|reason| ApiError::malformed(&answered.provider, &reason).answered(answered.clone()))?;
     Ok(told(Json(list), answered))

@@ -1,5 +1,6 @@
 //! Errors as clients of the OpenAI API know them: `{"error": {"message", "type", "param", "code"}}` and the status that
-//! their libraries turn into a class.
+//! their libraries turn into a class. Voyage's turns a status into one only beside a `detail`, which has the message once
+//! more.
 //!
 //! | what happened | status | `code` |
 //! |---|---|---|
@@ -98,7 +99,9 @@ impl From<&CallError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.to_json())).into_response();
+        let mut body = self.to_json();
+        body["detail"] = self.body.message.clone().into();
+        let mut response = (self.status, Json(body)).into_response();
         set_retry_after(&mut response, self.retry_after);
         if self.status == StatusCode::UNAUTHORIZED && self.answered.is_none() {
             response
@@ -132,8 +135,8 @@ pub(crate) fn status_of(kind: &str, upstream: Option<u16>) -> StatusCode {
     }
 }
 
-/// Sets `retry-after` where the status has a use for it (RFC 9110, 10.2.3). Whole seconds, rounded up: a client that
-/// comes back too early would be refused again.
+/// Sets `retry-after` where the status has a use for it (RFC 9110, 10.2.3), and `retry-after-ms`, which OpenAI's clients
+/// read first. Whole seconds, and milliseconds, rounded up: a client that comes back too early would be refused again.
 pub(crate) fn set_retry_after(response: &mut Response, wait: Option<Duration>) {
     let useful = matches!(
         response.status(),
@@ -141,9 +144,10 @@ pub(crate) fn set_retry_after(response: &mut Response, wait: Option<Duration>) {
     );
     if let Some(wait) = wait.filter(|_| useful) {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert("retry-after-ms", HeaderValue::from(millis));
     }
 }
 
@@ -313,10 +317,11 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_whole_seconds_rounded_up() {
+    fn retry_after_is_whole_seconds_and_milliseconds_rounded_up() {
         let wait = Some(Duration::from_millis(1_200));
         let limited = answer(CallErrorKind::Provider(Error::RateLimited(failure(Some(429), wait)))).into_response();
         assert_eq!(limited.headers()["retry-after"], "2");
+        assert_eq!(limited.headers()["retry-after-ms"], "1200");
 
         let held_back = HttpError::Unavailable(Unavailable {
             message: "open".into(),
@@ -343,7 +348,7 @@ mod tests {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let expected = serde_json::json!({"error": {
             "message": "there is no route /x", "type": "invalid_request_error", "param": null, "code": "not_found",
-        }});
+        }, "detail": "there is no route /x"});
         assert_eq!(body, expected);
     }
 

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use weir_pool::{Health, HealthReason, PoolStats};
 use weir_runtime::types::{EmbeddingRequest, Error, Failure, InputKind, Usage};
-use weir_runtime::{CallError, CallErrorKind, Capability, ProviderStats, chat, embedding, metadata, models, reranking};
+use weir_runtime::{
+    CallError, CallErrorKind, Capability, ProviderStats, chat, embedding, metadata, models, reranking, web_search,
+};
 
 use super::app::App;
 use super::auth::ApiKeys;
@@ -29,7 +31,7 @@ pub(crate) struct FakeBackend {
     broken: BTreeMap<String, String>,
     /// Those of the broken ones that were asked for, and those that serve an old component.
     tried: Mutex<BTreeMap<String, String>>,
-    routes: [BTreeMap<String, Vec<String>>; 3],
+    routes: [BTreeMap<String, Vec<String>>; 4],
     pools: Vec<PoolReport>,
 }
 
@@ -197,6 +199,11 @@ impl FakeProvider {
         }
     }
 
+    pub fn capability(mut self, capability: Capability) -> Self {
+        self.capabilities.push(capability);
+        self
+    }
+
     pub fn failing(mut self, error: Error) -> Self {
         self.error = Some(error);
         self
@@ -331,6 +338,16 @@ impl ProviderCalls for FakeProvider {
             })
         }
         .boxed()
+    }
+
+    fn search_web(&self, request: web_search::Request) -> BoxFuture<'_, Result<Vec<web_search::Found>, CallError>> {
+        let pages = (0..request.max_results.unwrap_or(2)).map(|number| web_search::Found {
+            title: request.query.clone(),
+            url: format!("https://page.example/{number}"),
+            content: format!("about {}", request.query),
+            score: Some(0.5),
+        });
+        self.answer("web-search", pages.collect())
     }
 
     fn list_models(&self) -> BoxFuture<'_, Result<Vec<models::Model>, CallError>> {

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use weir_runtime::{
-    CallError, Capability, Provider, ProviderStats, chat, embedding, metadata, models, reranking, types,
+    CallError, Capability, Provider, ProviderStats, chat, embedding, metadata, models, reranking, types, web_search,
 };
 
 use super::backend::{Backend, ChatEvents, PoolReport, ProviderCalls, RouteTable, RunError, RunOutput};
@@ -34,6 +34,7 @@ impl Backend for Host {
             RouteTable::Embeddings => &routes.embeddings,
             RouteTable::Rerank => &routes.rerank,
             RouteTable::Chat => &routes.chat,
+            RouteTable::WebSearch => &routes.web_search,
         }
     }
 
@@ -152,6 +153,10 @@ impl ProviderCalls for Provider {
             })
         }
         .boxed()
+    }
+
+    fn search_web(&self, request: web_search::Request) -> BoxFuture<'_, Result<Vec<web_search::Found>, CallError>> {
+        Provider::search_web(self, request).boxed()
     }
 
     fn list_models(&self) -> BoxFuture<'_, Result<Vec<models::Model>, CallError>> {

@@ -1,12 +1,15 @@
-//! Request bodies: bounded in size and time, read as JSON, with errors that name the place.
+//! Request bodies: bounded in size and time, all of them together in memory, read as JSON, with errors that name the place.
 
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
 
@@ -15,6 +18,16 @@ use super::error::ApiError;
 /// Far above what a provider takes in one request (OpenAI: 300,000 tokens, about 1.2 MB of text); points with vectors
 /// are larger, and Qdrant's own bound is 32 MB.
 pub(crate) const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+
+/// Most bytes of all bodies that are being read and parsed. Twice the largest and more, and what a server of 200 MB has
+/// room for. A body that finds no room is told to come again.
+const MAX_BYTES_HELD: usize = 96 * 1024 * 1024;
+
+/// When to come again: most bodies are read in less.
+const COME_AGAIN: Duration = Duration::from_secs(1);
+
+/// The room that is left.
+static ROOM: Semaphore = Semaphore::const_new(MAX_BYTES_HELD);
 
 /// How long a client may take to send a whole body: [`MAX_BODY_BYTES`] at about 4 Mbit/s.
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
@@ -26,7 +39,7 @@ pub(crate) struct JsonBody<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         if !says_json(request.headers()) {
             // Also what keeps web pages of other origins out: a browser sends this type only after a CORS preflight.
             let message = "send the body as JSON, with the header content-type: application/json";
@@ -36,30 +49,59 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 message,
             ));
         }
-        let bytes = match tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, state)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                let message = format!("the body is longer than {MAX_BODY_BYTES} bytes: send it in parts");
-                return Err(ApiError::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "request_too_large",
-                    message,
-                ));
-            }
-            Ok(Err(rejection)) => {
-                return Err(ApiError::new(
-                    rejection.status(),
-                    "unreadable_body",
-                    rejection.body_text(),
-                ));
-            }
-            Err(_) => {
-                let message = format!("the body did not arrive within {BODY_DEADLINE:?}");
-                return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
-            }
+        let reading = tokio::time::timeout(BODY_DEADLINE, read(request.into_body(), &ROOM));
+        let Ok(body) = reading.await else {
+            let message = format!("the body did not arrive within {BODY_DEADLINE:?}");
+            return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
         };
-        parse(&bytes).map(JsonBody)
+        let body = body?;
+        parse(&body.bytes).map(JsonBody)
     }
+}
+
+/// A body, and the room it takes.
+struct Held<'a> {
+    bytes: BytesMut,
+    _room: Option<SemaphorePermit<'a>>,
+}
+
+/// Reads a body to its end. One whose length is known to be too much is not begun.
+async fn read(mut body: Body, room: &Semaphore) -> Result<Held<'_>, ApiError> {
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_long());
+    }
+    let mut bytes = BytesMut::new();
+    let mut taken: Option<SemaphorePermit> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            let message = format!("the body can't be read: {error}");
+            ApiError::new(StatusCode::BAD_REQUEST, "unreadable_body", message)
+        })?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if bytes.len() + piece.len() > MAX_BODY_BYTES {
+            return Err(too_long());
+        }
+        // A piece is at most MAX_BODY_BYTES.
+        let more = room.try_acquire_many(piece.len() as u32).map_err(|_| full())?;
+        match &mut taken {
+            Some(taken) => taken.merge(more),
+            None => taken = Some(more),
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(Held { bytes, _room: taken })
+}
+
+fn too_long() -> ApiError {
+    let message = format!("the body is longer than {MAX_BODY_BYTES} bytes: send it in parts");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+}
+
+fn full() -> ApiError {
+    let message = "the server reads as many bytes of other requests as it has room for; try again";
+    let mut error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+    error.retry_after = Some(COME_AGAIN);
+    error
 }
 
 /// Takes a field out of an object; null counts as left out.
@@ -122,7 +164,7 @@ fn says_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
+    use axum::body::Bytes;
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
@@ -131,7 +173,7 @@ mod tests {
         list: Vec<u32>,
     }
 
-    async fn read(content_type: &str, body: impl Into<Body>) -> Result<JsonBody<Shape>, ApiError> {
+    async fn read_json(content_type: &str, body: impl Into<Body>) -> Result<JsonBody<Shape>, ApiError> {
         let request = Request::post("/")
             .header("content-type", content_type)
             .body(body.into())
@@ -146,31 +188,71 @@ mod tests {
             "application/json; charset=utf-8",
             "application/vnd.api+json",
         ] {
-            assert_eq!(read(content_type, r#"{"list": [1]}"#).await.unwrap().0.list, [1]);
+            assert_eq!(read_json(content_type, r#"{"list": [1]}"#).await.unwrap().0.list, [1]);
         }
-        assert_eq!(read("text/plain", r#"{"list": [1]}"#).await.unwrap_err().status, 415);
+        assert_eq!(
+            read_json("text/plain", r#"{"list": [1]}"#).await.unwrap_err().status,
+            415
+        );
     }
 
     #[tokio::test]
     async fn an_error_names_the_place() {
-        let error = read("application/json", r#"{"list": [1, "two"]}"#).await.unwrap_err();
+        let error = read_json("application/json", r#"{"list": [1, "two"]}"#)
+            .await
+            .unwrap_err();
         assert_eq!(
             (error.status.as_u16(), error.body.param.as_deref()),
             (400, Some("list[1]"))
         );
-        let error = read("application/json", r#"{"list": [1"#).await.unwrap_err();
+        let error = read_json("application/json", r#"{"list": [1"#).await.unwrap_err();
         assert_eq!(
             (error.status.as_u16(), error.body.code.as_deref()),
             (400, Some("invalid_json"))
         );
-        let error = read("application/json", r#"{"list": []} {}"#).await.unwrap_err();
+        let error = read_json("application/json", r#"{"list": []} {}"#).await.unwrap_err();
         assert_eq!(error.body.code.as_deref(), Some("invalid_json"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_never_ends_is_given_up() {
         let endless = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert_eq!(read("application/json", endless).await.unwrap_err().status, 408);
+        assert_eq!(read_json("application/json", endless).await.unwrap_err().status, 408);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_refused_before_it_is_read() {
+        struct Long;
+        impl axum::body::HttpBody for Long {
+            type Data = Bytes;
+            type Error = std::io::Error;
+
+            fn poll_frame(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+                panic!("it is read")
+            }
+
+            fn size_hint(&self) -> http_body::SizeHint {
+                http_body::SizeHint::with_exact(1 << 30)
+            }
+        }
+        let error = read(Body::new(Long), &ROOM).await.err().unwrap();
+        assert_eq!(error.status, 413);
+    }
+
+    #[tokio::test]
+    async fn bodies_take_no_more_room_than_there_is_and_give_it_back() {
+        let room = Semaphore::new(10);
+        let body = |bytes: usize| Body::from(vec![b' '; bytes]);
+        let held = read(body(6), &room).await.unwrap();
+        let error = read(body(5), &room).await.err().unwrap();
+        assert_eq!((error.status.as_u16(), error.retry_after), (503, Some(COME_AGAIN)));
+        assert!(read(body(4), &room).await.is_ok());
+        drop(held);
+        assert!(read(body(10), &room).await.is_ok());
+        assert_eq!(room.available_permits(), 10);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Server {
     /// Without keys only a loopback address may be listened on.
     pub async fn bind(host: Arc<Host>) -> Result<Self, ServeError> {
         host.effective_config().check_server()?;
-        let keys = ApiKeys::new(&host.effective_config().api_keys()?)?;
+        let keys = ApiKeys::limited(&host.effective_config().api_keys()?)?;
         let address = host.config().server.address();
         let failed = |source| ServeError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;

@@ -4,6 +4,7 @@
 //! [`routes`] to one of the shapes; [`resolve`] says whom to ask, [`attempt`] asks, [`error`] gives every failure the
 //! shape that clients know. [`reload`] takes the server from one configuration to the next.
 
+mod allowance;
 mod app;
 mod attempt;
 mod auth;
@@ -24,6 +25,7 @@ mod listen;
 mod metrics;
 mod models;
 mod observe;
+mod openapi;
 mod operation;
 mod pools;
 mod providers;
@@ -34,6 +36,7 @@ mod request_id;
 mod rerank;
 mod resolve;
 mod routes;
+mod web_search;
 
 pub use auth::EmptyKey;
 pub use listen::{ServeError, Server};

@@ -4,15 +4,16 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures::StreamExt as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::allowance::Spending;
 use super::app::App;
 use super::attempt::Answered;
 use super::backend::RunOutput;
@@ -23,6 +24,7 @@ use super::observe::told;
 pub(crate) async fn operation(
     State(app): State<Arc<App>>,
     Path((provider, operation)): Path<(String, String)>,
+    Extension(spending): Extension<Spending>,
     JsonBody(input): JsonBody<Value>,
 ) -> Response {
     let begun = Instant::now();
@@ -38,9 +40,15 @@ pub(crate) async fn operation(
         ..Answered::by(&provider, operation)
     };
     let response = match outcome {
-        Ok(RunOutput::Whole(output)) => Json(output).into_response(),
+        Ok(RunOutput::Whole(output)) => {
+            spending.spend(tokens(&output));
+            Json(output).into_response()
+        }
         Ok(RunOutput::Pieces(pieces)) => {
-            let lines = pieces.map(|piece| Ok::<_, Infallible>(format!("{piece}\n")));
+            let lines = pieces.map(move |piece| {
+                spending.spend(tokens(&piece));
+                Ok::<_, Infallible>(format!("{piece}\n"))
+            });
             (
                 [(header::CONTENT_TYPE, "application/x-ndjson")],
                 Body::from_stream(lines),
@@ -54,4 +62,10 @@ pub(crate) async fn operation(
         }
     };
     told(response, answered)
+}
+
+/// What an answer, or a piece of one, says was used.
+fn tokens(answer: &Value) -> u64 {
+    let counts = ["input_tokens", "output_tokens"].map(|name| answer["usage"][name].as_u64().unwrap_or(0));
+    counts.into_iter().fold(0, u64::saturating_add)
 }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::auth::{ApiKeys, EmptyKey};
 use crate::config::tree::{Node, Origin};
-use crate::config::{ConfigError, SecretError};
+use crate::config::{ConfigError, KeyLimits, SecretError};
 use crate::host::HostError;
 
 /// A configuration that does not come into force.
@@ -31,10 +31,10 @@ impl Places {
     ///
     /// # Errors
     /// Where one is missing or empty, at the setting.
-    pub fn keys(&self, keys: Result<Vec<SecretString>, SecretError>) -> Result<ApiKeys, ConfigError> {
+    pub fn keys(&self, keys: Result<Vec<(SecretString, KeyLimits)>, SecretError>) -> Result<ApiKeys, ConfigError> {
         let at = |message| self.error(&["server", "api_keys"], format!("server.api_keys: {message}"));
         let keys = keys.map_err(|error| at(format!("{error}{}", advice(&error))))?;
-        ApiKeys::new(&keys).map_err(|error: EmptyKey| at(error.to_string()))
+        ApiKeys::limited(&keys).map_err(|error: EmptyKey| at(error.to_string()))
     }
 
     /// A provider's error, at its table or at the secret it is about.

@@ -106,6 +106,7 @@ impl Reloader {
         let app = self.app.clone();
         self.host = next.host().clone();
         next.take_over(|host| {
+            let keys = keys.after(&app.serving().keys);
             app.serve(Serving { backend: host, keys });
             app.reloads.apply();
             tracing::info!(changes, "the new configuration is in force");
@@ -187,7 +188,7 @@ mod tests {
     async fn reloader(folder: &tempfile::TempDir) -> Reloader {
         let sources = sources(folder.path());
         let host = Arc::new(Host::open(load(&sources).unwrap()).await.unwrap());
-        let keys = ApiKeys::new(&host.effective_config().api_keys().unwrap()).unwrap();
+        let keys = ApiKeys::limited(&host.effective_config().api_keys().unwrap()).unwrap();
         let app = App::new(host.clone(), keys);
         Reloader::new(app, host, sources, false)
     }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use weir_runtime::reranking::{self, Ranked};
 
+use super::allowance::Spending;
 use super::app::App;
 use super::attempt::first_answer;
 use super::backend::RouteTable;
@@ -95,6 +96,7 @@ struct Usage {
 pub(crate) async fn rerank(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
+    Extension(spending): Extension<Spending>,
     JsonBody(body): JsonBody<RerankBody>,
 ) -> Result<Response, ApiError> {
     let backend = app.backend();
@@ -116,6 +118,7 @@ pub(crate) async fn rerank(
     })
     .await?;
 
+    spending.spend(response.usage.input_tokens);
     let documents = with_documents.then_some(request.documents.as_slice());
     let results = results(&response.results, request.documents.len(), documents, shape)
         .map_err(|reason| ApiError::malformed(&answered.provider, &reason).answered(answered.clone()))?;

@@ -16,7 +16,7 @@ use super::backend::{Backend, RouteTable};
 use super::error::ApiError;
 
 /// The route that is taken where a request names no model.
-const DEFAULT_ROUTE: &str = "default";
+pub(crate) const DEFAULT_ROUTE: &str = "default";
 
 /// One provider to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]

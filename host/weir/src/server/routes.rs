@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::app::App;
 use super::error::ApiError;
-use super::json::MAX_BODY_BYTES;
-use super::{auth, chat, embeddings, health, metrics, models, observe, operation, pools, providers, rerank};
+use super::{
+    auth, chat, embeddings, health, metrics, models, observe, openapi, operation, pools, providers, rerank, web_search,
+};
 
-/// Every route. `/livez` and `/readyz` are open: a probe has no key, and they tell nothing.
+/// Every route. `/livez`, `/readyz` and `/openapi.json` are open: a probe has no key, and they tell nothing of this server.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let guarded = Router::new()
         .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/v1/rerank", post(rerank::rerank))
         .route("/v2/rerank", post(rerank::rerank))
+        .route("/v1/web-search", post(web_search::web_search))
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/models", get(models::models))
         .route("/v1/providers", get(providers::providers))
@@ -31,9 +32,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(guarded)
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi::openapi))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }
@@ -53,6 +54,7 @@ mod tests {
     use super::*;
     use crate::server::auth::ApiKeys;
     use crate::server::fake::{Answer, FakeBackend, FakeProvider, answer, get, post, refusal, send};
+    use crate::server::json::MAX_BODY_BYTES;
     use axum::body::Body;
     use axum::http::Request;
     use serde_json::json;
