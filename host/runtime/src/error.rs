@@ -146,7 +146,7 @@ pub struct CallError {
     /// What happened.
     pub kind: CallErrorKind,
     /// Which part of a list it happened to, where the list was sent in parts.
-    pub part: Option<Part>,
+    pub part: Option<Box<Part>>,
 }
 
 /// A part of a list.

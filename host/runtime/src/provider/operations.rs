@@ -183,7 +183,7 @@ impl Provider {
         match answers {
             Ok(answers) => merge(answers).map_err(|kind| self.inner.error(operation, kind)),
             Err((places, error)) => {
-                let part = (places.len() < whole).then_some(Part { of, places, whole });
+                let part = (places.len() < whole).then(|| Box::new(Part { of, places, whole }));
                 Err(CallError { part, ..error })
             }
         }
