@@ -46,7 +46,7 @@ test: build build-fixtures peers python-clients node-clients python-adapter chro
 peers:
     tests/install-peers.sh
 
-# The proofs of the pool and of reloading at their full length, on a machine that does nothing else.
+# The proofs of the pool, of reloading and of indexing at their full length, on a machine that does nothing else.
 soak: python-clients peers
     cargo test --locked --workspace --test faults -- --ignored soak
     LOOM_MAX_PREEMPTIONS=3 cargo test --locked --workspace --lib interleavings
@@ -57,6 +57,7 @@ soak: python-clients peers
     cargo test --locked --workspace --test reload --test config_reload -- --ignored --nocapture
     # Twice as many descriptors as there are slow clients, of which a server takes a quarter.
     ulimit -n 16384; cargo test --locked --workspace --test bad_clients -- --ignored --nocapture --test-threads=1
+    cargo test --locked --workspace --test index_soak -- --ignored --nocapture --test-threads=1
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
 fuzz seconds="60": build-guests cargo-fuzz

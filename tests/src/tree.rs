@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use tempfile::TempDir;
 
 /// What the sample's files are about: a name, and a sentence that shares no word with the others' but the plainest.
@@ -48,6 +49,31 @@ impl Tree {
         Ok(tree)
     }
 
+    /// `count` files of the packages that cargo has unpacked on this machine, the same ones every time; of fewer than that,
+    /// copies under another name. They are links to the files themselves.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn of_packages(count: usize) -> anyhow::Result<Tree> {
+        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+        let registry = home.context("no home folder")?.join("registry/src");
+        let mut files = Vec::new();
+        gather(&registry, &mut files)?;
+        files.sort();
+        anyhow::ensure!(!files.is_empty(), "there are no packages in {}", registry.display());
+        let tree = Tree::new()?;
+        for (number, file) in files.iter().cycle().take(count).enumerate() {
+            let copy = number / files.len();
+            let path = tree.path().join(copy.to_string()).join(file.strip_prefix(&registry)?);
+            fs::create_dir_all(path.parent().context("no folder")?)?;
+            if fs::hard_link(file, &path).is_err() {
+                fs::copy(file, &path)?;
+            }
+        }
+        Ok(tree)
+    }
+
     /// Writes a file, and the folders it is in.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
         let file = self.path().join(path);
@@ -71,6 +97,22 @@ impl Tree {
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// The sources below a folder.
+fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    const EXTENSIONS: [&str; 6] = ["rs", "md", "py", "c", "js", "toml"];
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if kind.is_dir() {
+            gather(&path, files)?;
+        } else if kind.is_file() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
+            files.push(path);
+        }
+    }
+    Ok(())
 }
 
 // Writing to a text can't fail, so the results below are let go.

@@ -7,15 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use weir_tests::configuration::{every_provider, provider, with_upstream};
+use weir_tests::indexing::{COLLECTION, index, index_arguments, stored, stored_at_once};
 use weir_tests::{Finished, Program, Running, Tree, until};
-use weir_upstream::{Api, Fault, FaultKind, Point, PointId, SparseVector, Upstream};
-
-const COLLECTION: &str = "code";
+use weir_upstream::{Api, Fault, FaultKind, Upstream};
 
 /// A sample tree of one copy, with a function that nothing else is like, and files that are no source.
 fn tree() -> anyhow::Result<Tree> {
@@ -32,42 +30,8 @@ fn tree() -> anyhow::Result<Tree> {
     Ok(tree)
 }
 
-fn index(program: &Program, tree: &Tree) -> anyhow::Result<Finished> {
-    program.run(index_arguments(tree.path()))
-}
-
-fn index_arguments(path: &Path) -> [&std::ffi::OsStr; 5] {
-    [
-        "--json".as_ref(),
-        "index".as_ref(),
-        path.as_os_str(),
-        "--collection".as_ref(),
-        COLLECTION.as_ref(),
-    ]
-}
-
 fn search(program: &Program, arguments: &[&str]) -> anyhow::Result<Finished> {
     program.run([&["--json", "search", "--collection", COLLECTION], arguments].concat())
-}
-
-/// A point without the number of the operation that wrote it, which tells in how many steps it was done.
-type Content = (
-    PointId,
-    BTreeMap<String, Vec<f32>>,
-    BTreeMap<String, SparseVector>,
-    Map<String, Value>,
-);
-
-fn stored(upstream: &Upstream) -> Vec<Content> {
-    let content = |point: Point| (point.id, point.dense, point.sparse, point.payload);
-    upstream.points(COLLECTION).into_iter().map(content).collect()
-}
-
-/// What an uninterrupted run makes of the tree.
-async fn stored_at_once(tree: &Tree) -> anyhow::Result<Vec<Content>> {
-    let upstream = Upstream::start().await?;
-    index(&with_upstream(&every_provider(&upstream, ""))?, tree)?.success()?;
-    Ok(stored(&upstream))
 }
 
 /// The payloads of each file's points, by their first line.

@@ -21,6 +21,12 @@ pub struct PoolUse {
     pub reused: u64,
     /// Requests that waited for a connection for longer than a millisecond.
     pub waits: u64,
+    /// Requests that got none in time.
+    pub exhaustions: u64,
+    /// Deadlines that ran out, of whatever kind.
+    pub timeouts: u64,
+    /// Attempts after the first.
+    pub retries: u64,
     /// Most requests under way at once.
     pub peak_in_flight: usize,
 }
@@ -34,6 +40,9 @@ impl From<&weir_pool::PoolStats> for PoolUse {
             opened: stats.connections_opened,
             reused: stats.reused_requests,
             waits,
+            exhaustions: stats.pool_exhaustions,
+            timeouts: stats.timeouts.values().sum(),
+            retries: stats.retries.values().sum(),
             peak_in_flight: stats.peak_in_flight,
         }
     }
@@ -57,6 +66,9 @@ pub fn show(pools: &PoolUses) -> String {
             pool.opened,
             pool.reused,
             pool.waits,
+            pool.exhaustions,
+            pool.timeouts,
+            pool.retries,
             pool.peak_in_flight as u64,
         ];
         std::iter::once(name.clone())
@@ -64,7 +76,17 @@ pub fn show(pools: &PoolUses) -> String {
             .collect()
     });
     table::render(
-        &["pool", "requests", "opened", "reused", "waits", "peak in flight"],
+        &[
+            "pool",
+            "requests",
+            "opened",
+            "reused",
+            "waits",
+            "exhaustions",
+            "timeouts",
+            "retries",
+            "peak in flight",
+        ],
         rows,
     )
 }

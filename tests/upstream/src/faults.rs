@@ -18,6 +18,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -90,6 +91,9 @@ pub struct Fault {
     /// How many of these requests to let pass first.
     #[serde(default)]
     pub after: u32,
+    /// Only every so-manieth of these requests then: 100 is one in a hundred.
+    #[serde(default = "each")]
+    pub every: NonZeroU32,
     /// How many of these requests it happens to then.
     #[serde(default)]
     pub times: Times,
@@ -113,6 +117,10 @@ pub enum Always {
     Always,
 }
 
+fn each() -> NonZeroU32 {
+    NonZeroU32::MIN
+}
+
 impl Default for Times {
     fn default() -> Self {
         Self::Count(1)
@@ -127,6 +135,7 @@ impl Fault {
             api: None,
             path: None,
             after: 0,
+            every: each(),
             times: Times::default(),
         }
     }
@@ -181,6 +190,12 @@ impl Fault {
         self
     }
 
+    /// Happens to every `requests`th request alone.
+    pub fn every(mut self, requests: u32) -> Self {
+        self.every = NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN);
+        self
+    }
+
     /// Happens so often.
     pub fn times(mut self, times: u32) -> Self {
         self.times = Times::Count(times);
@@ -204,11 +219,18 @@ fn millis(duration: Duration) -> u64 {
 
 /// The orders that stand.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Vec<Fault>>);
+pub(crate) struct Faults(Mutex<Vec<Order>>);
+
+#[derive(Debug)]
+struct Order {
+    fault: Fault,
+    /// Requests it was for, those that it let pass first not counted.
+    seen: u32,
+}
 
 impl Faults {
     pub(crate) fn order(&self, fault: Fault) {
-        self.lock().push(fault);
+        self.lock().push(Order { fault, seen: 0 });
     }
 
     pub(crate) fn call_off(&self) {
@@ -216,31 +238,35 @@ impl Faults {
     }
 
     pub(crate) fn standing(&self) -> Vec<Fault> {
-        self.lock().clone()
+        self.lock().iter().map(|order| order.fault.clone()).collect()
     }
 
     /// What is to happen to this request, if anything.
     pub(crate) fn take(&self, api: Option<Api>, path: &str) -> Option<FaultKind> {
         let mut orders = self.lock();
         let mut taken = None;
-        for order in orders.iter_mut().filter(|order| order.is_for(api, path)) {
-            if order.after > 0 {
-                order.after -= 1;
+        for Order { fault, seen } in orders.iter_mut().filter(|order| order.fault.is_for(api, path)) {
+            if fault.after > 0 {
+                fault.after -= 1;
                 continue;
             }
-            match &mut order.times {
+            *seen = seen.wrapping_add(1);
+            if *seen % fault.every.get() != 0 {
+                continue;
+            }
+            match &mut fault.times {
                 Times::Count(0) => continue,
                 Times::Count(left) => *left -= 1,
                 Times::Always(_) => {}
             }
-            taken = Some(order.kind.clone());
+            taken = Some(fault.kind.clone());
             break;
         }
-        orders.retain(|order| order.times != Times::Count(0));
+        orders.retain(|order| order.fault.times != Times::Count(0));
         taken
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Order>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -295,6 +321,14 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_may_happen_to_every_so_manieth_request() {
+        let faults = Faults::default();
+        faults.order(Fault::new(FaultKind::Close).after(1).every(3).times(2));
+        let met: Vec<bool> = (0..9).map(|_| faults.take(None, "/").is_some()).collect();
+        assert_eq!(met, [false, false, false, true, false, false, true, false, false]);
+    }
+
+    #[test]
     fn orders_are_written_in_json() {
         let written = json!({"fault": "hang", "api": "openai", "path": "/embeddings", "times": "always"});
         let fault: Fault = serde_json::from_value(written).unwrap();
@@ -302,9 +336,10 @@ mod tests {
             fault,
             Fault::new(FaultKind::Hang).on(Api::OpenAi).path("/embeddings").always()
         );
-        let written = json!({"fault": {"status": {"code": 429, "headers": {"retry-after": "2"}}}, "times": 3});
+        let written =
+            json!({"fault": {"status": {"code": 429, "headers": {"retry-after": "2"}}}, "times": 3, "every": 50});
         let fault: Fault = serde_json::from_value(written).unwrap();
-        assert_eq!(fault, Fault::too_many_requests(2).times(3));
+        assert_eq!(fault, Fault::too_many_requests(2).times(3).every(50));
         assert!(serde_json::from_value::<Fault>(json!({"fault": "hang", "tiems": 2})).is_err());
         assert!(
             serde_json::from_value::<Fault>(json!({"fault": {"slow": {"bytes": 1, "millis": 2, "x": 1}}})).is_err()

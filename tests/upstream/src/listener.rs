@@ -1,6 +1,6 @@
 //! Accepts connections, counts them, and serves HTTP on them until they end or are ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::service::service_fn;
 use hyper_util::{
@@ -10,6 +10,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,7 +22,7 @@ use crate::{
     state::State,
 };
 
-/// Between two attempts to accept when there are no descriptors left.
+/// Between two attempts to accept when there are no descriptors left, or to listen where another program does.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all listeners of a server share.
@@ -33,6 +34,8 @@ pub(crate) struct Service {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) idle_timeout: Option<Duration>,
+    /// Whether the server is up.
+    pub(crate) up: watch::Receiver<bool>,
 }
 
 /// A bound port.
@@ -45,15 +48,28 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Accepts until the server stops.
-    pub(crate) async fn run(self, service: Service) {
+    /// Accepts until the server stops. While it is down, nothing listens on the port.
+    pub(crate) async fn run(mut self, service: Service) {
+        let mut up = service.up.clone();
+        let Ok(address) = self.socket.local_addr() else { return };
         loop {
-            let accepted = tokio::select! {
+            tokio::select! {
                 () = service.stop.cancelled() => return,
-                accepted = self.socket.accept() => accepted,
+                _ = up.wait_for(|up| !up) => {}
+                never = self.accept(&service) => match never {},
+            }
+            drop(self.socket);
+            self.socket = tokio::select! {
+                () = service.stop.cancelled() => return,
+                socket = listen_again(&mut up, address) => socket,
             };
-            match accepted {
-                Ok((stream, _)) => self.spawn(stream, &service),
+        }
+    }
+
+    async fn accept(&self, service: &Service) -> std::convert::Infallible {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, _)) => self.spawn(stream, service),
                 Err(error) => {
                     tracing::warn!(listener = self.name, %error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -92,6 +108,23 @@ impl Listener {
                 () = served => {}
             }
         });
+    }
+}
+
+/// Once the server is up again.
+async fn listen_again(up: &mut watch::Receiver<bool>, address: SocketAddr) -> TcpListener {
+    // An error: nobody is left who could bring it up.
+    if up.wait_for(|up| *up).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(socket) => return socket,
+            Err(error) => {
+                tracing::warn!(%address, %error, "the port could not be listened on again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 

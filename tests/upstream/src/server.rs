@@ -5,7 +5,7 @@ pub(crate) mod endpoints;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -26,6 +26,7 @@ pub struct Upstream {
     ca_pem: Option<String>,
     kill: CancellationToken,
     drain: CancellationToken,
+    up: watch::Sender<bool>,
     tasks: TaskTracker,
 }
 
@@ -158,6 +159,18 @@ impl Upstream {
     /// Closes every connection at once. Gives their number.
     pub fn close_connections(&self) -> usize {
         self.connections.close_all()
+    }
+
+    /// Goes down, as a server does that is stopped: nothing listens, every connection is closed. What it holds is kept. The
+    /// control port stays.
+    pub fn go_down(&self) {
+        self.up.send_replace(false);
+        self.connections.close_all();
+    }
+
+    /// Comes up again on the same ports.
+    pub fn come_up(&self) {
+        self.up.send_replace(true);
     }
 
     /// Stops listening, lets answers under way finish for a second, then closes everything.

@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use crate::cli::{Context, Failed, Interrupt, UsageError};
+use crate::index::pipeline::End;
 use crate::index::progress::{self, Bar, Json, Lines};
-use crate::index::report::{Outcome, Reporter};
-use crate::index::{self, IndexError, IndexOptions};
+use crate::index::report::{Outcome, Reporter, Summary};
+use crate::index::{self, IndexError, IndexOptions, watch};
 
 /// What `weir index` takes.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub struct Args {
     /// Drop the collection first, and index everything anew.
     #[arg(long, conflicts_with = "dry_run")]
     rebuild: bool,
+    /// Go on, and index again whenever files change, until interrupted.
+    #[arg(long, conflicts_with_all = ["dry_run", "rebuild"])]
+    watch: bool,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -50,17 +54,28 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         (false, true) => Box::new(Bar::new()),
         (false, false) => Box::new(Lines::default()),
     };
-    let result = index::run(&host, options, reporter.as_mut(), &interrupt.cancel).await;
+    let told = |summary: &Summary| match context.output.is_json() {
+        true => Ok(()),
+        false => context.output.text(&progress::summary(summary)),
+    };
+    if args.watch {
+        // Where nobody reads it any more, the index is still of use.
+        let told = |summary: &Summary| drop(told(summary));
+        let ended = watch::run(&host, &options, reporter.as_mut(), &interrupt.cancel, told).await;
+        return match ended.map_err(explain)? {
+            End::Complete => Ok(()),
+            End::Interrupted => Err(IndexError::Interrupted.into()),
+        };
+    }
+    let result = index::run(&host, &options, reporter.as_mut(), &interrupt.cancel).await;
     drop(interrupt);
 
     let summary = result.map_err(explain)?;
-    if !context.output.is_json() {
-        context.output.text(&progress::summary(&summary))?;
-    }
+    told(&summary)?;
     if summary.outcome == Outcome::Interrupted {
         return Err(IndexError::Interrupted.into());
     }
-    if summary.counts.failed > 0 {
+    if summary.counts.failed + summary.counts.sparse_only > 0 {
         return Err(Failed.into());
     }
     Ok(())

@@ -68,7 +68,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
 
 /// Looks at the configuration and what it names whenever a file of it changes, and at all of it again on SIGHUP.
 async fn keep_current(mut reloader: Reloader, mut hang_ups: HangUps) {
-    let mut watch = Watch::start()
+    let mut watch = Watch::start("SIGHUP has them looked at")
         .inspect_err(|error| tracing::warn!(%error, "changed files are not noticed; SIGHUP has them looked at"))
         .ok();
     loop {

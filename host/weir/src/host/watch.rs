@@ -23,14 +23,16 @@ pub struct Watch {
     /// Those that are watched, and those that can't be.
     folders: BTreeMap<PathBuf, Option<Identity>>,
     unwatched: BTreeSet<PathBuf>,
+    /// What makes up for a folder that can't be watched.
+    instead: &'static str,
 }
 
 impl Watch {
-    /// Watches nothing yet.
+    /// Watches nothing yet. `instead` tells what makes up for a folder that can't be watched.
     ///
     /// # Errors
     /// Where the system has no watches left.
-    pub fn start() -> Result<Self, notify::Error> {
+    pub fn start(instead: &'static str) -> Result<Self, notify::Error> {
         let (told, changes) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: Result<Event, notify::Error>| {
             // An error is perhaps a lost event. Reading is no change, and is what a look at the files does.
@@ -44,16 +46,21 @@ impl Watch {
             watcher,
             folders: BTreeMap::new(),
             unwatched: BTreeSet::new(),
+            instead,
         })
     }
 
     /// Watches these files and no others from here on: the folders they are in, since who replaces a file leaves the
-    /// watched one behind. So does who replaces a folder: another one of its name is watched anew. One that can't be
-    /// watched is told of once.
+    /// watched one behind. As [`Watch::follow_folders`].
+    pub fn follow(&mut self, files: &[PathBuf]) -> bool {
+        self.follow_folders(files.iter().map(|file| folder_of(file).to_owned()).collect())
+    }
+
+    /// Watches what is in these folders, not below, and no others from here on. Who replaces a folder leaves the watched one
+    /// behind: another one of its name is watched anew. That some can't be watched is told of once.
     ///
     /// Returns whether a folder is watched that was not before: a change in it may have gone unnoticed.
-    pub fn follow(&mut self, files: &[PathBuf]) -> bool {
-        let wanted: BTreeSet<PathBuf> = files.iter().map(|file| folder_of(file).to_owned()).collect();
+    pub fn follow_folders(&mut self, wanted: BTreeSet<PathBuf>) -> bool {
         let is_same = |folder: &PathBuf, known: &Option<Identity>| {
             wanted.contains(folder) && known.is_some() && *known == identity(folder)
         };
@@ -67,6 +74,7 @@ impl Watch {
         self.folders = same;
         let untold = std::mem::take(&mut self.unwatched);
         let mut is_new = false;
+        let mut failed = None;
         for folder in wanted {
             if self.folders.contains_key(&folder) {
                 continue;
@@ -80,14 +88,28 @@ impl Watch {
                 }
                 Err(error) => {
                     if !untold.contains(&folder) {
-                        let folder = folder.display();
-                        tracing::warn!(%folder, %error, "changes in this folder are not noticed; SIGHUP has them looked at");
+                        failed.get_or_insert((folder.clone(), error));
                     }
                     self.unwatched.insert(folder);
                 }
             }
         }
+        if let Some((folder, error)) = failed {
+            let (folder, unwatched) = (folder.display(), self.unwatched.len());
+            let instead = self.instead;
+            tracing::warn!(%folder, %error, unwatched, "changes in this folder are not noticed; {instead}");
+        }
         is_new
+    }
+
+    /// How many folders are watched.
+    pub fn watched(&self) -> usize {
+        self.folders.len()
+    }
+
+    /// Whether there are folders that can't be watched.
+    pub fn is_partial(&self) -> bool {
+        !self.unwatched.is_empty()
     }
 
     /// Waits for a change, and for the end of the writing.
@@ -177,7 +199,7 @@ mod tests {
         };
         let keys = folder("keys");
         let files = [keys.join("key")];
-        let mut watch = Watch::start().unwrap();
+        let mut watch = Watch::start("").unwrap();
         assert!(watch.follow(&files));
         assert!(!watch.follow(&files));
         std::fs::rename(&keys, parent.path().join("old")).unwrap();

@@ -1,17 +1,20 @@
 //! A file's text in pieces that follow its structure.
 //!
-//! `text-splitter` finds the places to cut (the syntax tree for code, headings and blocks for Markdown, paragraphs
-//! and sentences for the rest). They are moved here to the beginnings of lines, so that a piece can be named by its
-//! lines, and in front of the comments that lead to an item. No text is lost: the pieces, one after the other, are the file, but for pieces that are nothing but white space.
-//! A piece that is still too long is split at a line, and a line that is too long within it.
+//! Places to cut are found by the syntax tree for code ([`super::cut`]), and by `text-splitter` for the rest: headings and
+//! blocks of Markdown, paragraphs and sentences of other text. They are moved here to the beginnings of lines, so that a
+//! piece can be named by its lines, and in front of the comments that lead to an item. No text is lost: the pieces, one after
+//! the other, are the file, but for pieces that are nothing but white space. A piece that is still too long is split at a
+//! line, and a line that is too long within it.
 //!
 //! What is embedded of a chunk is [`Chunk::embedded_text`]: a line with its path and symbol, then its text.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use text_splitter::{ChunkConfig, CodeSplitter, MarkdownSplitter, TextSplitter};
+use text_splitter::{ChunkConfig, MarkdownSplitter, TextSplitter};
+use tree_sitter::Tree;
 
+use super::cut;
 use super::language::{self, Syntax};
 use super::symbol::{self, Item};
 use weir_runtime::estimate;
@@ -19,10 +22,6 @@ use weir_runtime::estimate;
 /// Most characters of a chunk: 430 to 540 tokens on average, by language (see [`estimate`]), and a screenful for a
 /// person. Models with a small window get smaller ones, see [`max_characters`].
 pub const MAX_CHARACTERS: usize = 1_500;
-
-/// The code splitter's time grows with the square of the text's length: a file of 250 KB took it 4.7 s, and takes it
-/// 0.19 s in parts of this size (both in a development build on one core).
-const SEGMENT_BYTES: usize = 8 << 10;
 
 /// A model with room for less than this could not tell one chunk from another.
 const MIN_CHARACTERS: usize = 200;
@@ -70,11 +69,12 @@ pub fn max_characters(max_item_tokens: Option<u32>) -> usize {
 /// Cuts a file into chunks of at most `max` characters.
 pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
     let (language, syntax) = language::of_path(path);
-    let items = symbol::items(syntax, text);
+    let tree = syntax.parse(text);
+    let items = symbol::items(syntax, tree.as_ref(), text);
     let path: Arc<str> = path.into();
     let mut line = 1;
     let mut chunks = Vec::new();
-    for piece in pieces(syntax, &items, text, max) {
+    for piece in pieces(syntax, tree.as_ref(), &items, text, max) {
         let Some(content) = text.get(piece.clone()) else {
             continue;
         };
@@ -99,8 +99,8 @@ pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
 }
 
 /// The ranges of the pieces. They follow each other without a gap, from the text's beginning to its end.
-fn pieces(syntax: Syntax, items: &[Item], text: &str, max: usize) -> Vec<Range<usize>> {
-    let mut cuts: Vec<usize> = cuts(syntax, items, text, max)
+fn pieces(syntax: Syntax, tree: Option<&Tree>, items: &[Item], text: &str, max: usize) -> Vec<Range<usize>> {
+    let mut cuts: Vec<usize> = cuts(syntax, tree, text, max)
         .into_iter()
         .filter_map(|cut| line_start(text, cut))
         .collect();
@@ -121,7 +121,9 @@ fn pieces(syntax: Syntax, items: &[Item], text: &str, max: usize) -> Vec<Range<u
 
 /// Where to cut instead, if a cut would part an item from the comments and attributes that lead to it.
 fn before_comments(items: &[Item], text: &str, cut: usize) -> Option<usize> {
-    let item = items.iter().find(|item| item.range.start < cut && cut <= item.start)?;
+    // In the order of their beginnings: what leads to the next one is all that a cut can part.
+    let next = items.partition_point(|item| item.start < cut);
+    let item = items.get(next).filter(|item| item.range.start < cut)?;
     line_start(text, item.range.start)
 }
 
@@ -130,20 +132,12 @@ fn fits(text: &str, range: Range<usize>, max: usize) -> bool {
 }
 
 /// Where the text's structure says to cut, in ascending order.
-fn cuts(syntax: Syntax, items: &[Item], text: &str, max: usize) -> Vec<usize> {
+fn cuts(syntax: Syntax, tree: Option<&Tree>, text: &str, max: usize) -> Vec<usize> {
     // Moving a cut to the beginning of its line makes the piece after it longer: by a line of code, mostly.
-    let config = || ChunkConfig::new(max - max / 15).with_trim(false);
-    let code = syntax
-        .grammar()
-        .and_then(|grammar| CodeSplitter::new(grammar, config()).ok());
-    match (syntax, code) {
-        (_, Some(code)) => {
-            let cut = |segment: Range<usize>| {
-                let text = text.get(segment.clone()).unwrap_or_default();
-                code.chunk_indices(text).map(move |(offset, _)| segment.start + offset)
-            };
-            segments(items, text).into_iter().flat_map(cut).collect()
-        }
+    let most = max - max / 15;
+    let config = || ChunkConfig::new(most).with_trim(false);
+    match (syntax, tree) {
+        (_, Some(tree)) => cut::cuts(tree, most),
         (Syntax::Markdown, None) => offsets(MarkdownSplitter::new(config()).chunk_indices(text)),
         (_, None) => offsets(TextSplitter::new(config()).chunk_indices(text)),
     }
@@ -151,26 +145,6 @@ fn cuts(syntax: Syntax, items: &[Item], text: &str, max: usize) -> Vec<usize> {
 
 fn offsets<'a>(chunks: impl Iterator<Item = (usize, &'a str)>) -> Vec<usize> {
     chunks.map(|(offset, _)| offset).collect()
-}
-
-/// The text in parts that begin at items, or at lines where an item is very long.
-fn segments(items: &[Item], text: &str) -> Vec<Range<usize>> {
-    let mut items = items
-        .iter()
-        .filter_map(|item| line_start(text, item.range.start))
-        .peekable();
-    let mut segments = Vec::new();
-    let mut start = 0;
-    while start < text.len() {
-        while items.next_if(|item| *item < start + SEGMENT_BYTES).is_some() {}
-        let longest = start + 4 * SEGMENT_BYTES;
-        let line = text.as_bytes().iter().skip(longest).position(|byte| *byte == b'\n');
-        let line = line.map_or(text.len(), |newline| longest + newline + 1);
-        let end = items.peek().copied().unwrap_or(text.len()).min(line);
-        segments.push(start..end);
-        start = end;
-    }
-    segments
 }
 
 /// The beginning of the line that the first visible character from `cut` on is in. None where none is left.
@@ -210,7 +184,9 @@ mod tests {
     /// Every line is in the chunk that claims it, no character is lost, and none is too long.
     fn assert_covers(path: &str, text: &str, max: usize) {
         let syntax = language::of_path(path).1;
-        let whole: String = pieces(syntax, &symbol::items(syntax, text), text, max)
+        let tree = syntax.parse(text);
+        let items = symbol::items(syntax, tree.as_ref(), text);
+        let whole: String = pieces(syntax, tree.as_ref(), &items, text, max)
             .into_iter()
             .map(|piece| &text[piece])
             .collect();

@@ -47,14 +47,14 @@ async fn count_into(
         tokio::task::spawn_blocking(move || manifest.exists().then(|| Manifest::open(&manifest)).transpose());
     let manifest = manifest.await??.map(Arc::new);
     let mut noted = match &manifest {
-        Some(manifest) => manifest.paths()?,
+        Some(manifest) => manifest.paths(|_| true)?,
         None => Default::default(),
     };
     let (walked_whole, base) = (tree.errors.is_empty(), Arc::new(tree.base));
     let mut files = stream::iter(tree.files)
-        .map(|path| {
+        .map(|file| {
             let (base, manifest) = (Arc::clone(&base), manifest.clone());
-            tokio::task::spawn_blocking(move || prepare(&base, path, manifest.as_deref(), max_characters))
+            tokio::task::spawn_blocking(move || prepare(&base, file.path, manifest.as_deref(), max_characters))
         })
         .buffered(READERS);
     while let Some(file) = files.next().await {
@@ -67,11 +67,7 @@ async fn count_into(
                 noted.remove(&file.path);
                 counts.files += 1;
                 counts.chunks += file.chunks.len() as u64;
-                let tokens = file
-                    .chunks
-                    .iter()
-                    .map(|(_, chunk)| estimate::tokens(&chunk.embedded_text()));
-                counts.tokens += tokens.map(u64::from).sum::<u64>();
+                counts.tokens += file.tokens();
             }
             Prepared::Skipped { path, reason } => {
                 counts.skipped += 1;
@@ -83,7 +79,7 @@ async fn count_into(
                 counts.failed += 1;
                 reporter.report(Event::Failed { path, message });
             }
-            Prepared::Gone => {}
+            Prepared::Gone { .. } => {}
         }
     }
     counts.removed = if walked_whole { noted.len() } else { 0 };
@@ -93,6 +89,7 @@ async fn count_into(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::estimate;
     use crate::index::walk::walk;
 
     struct Silent;

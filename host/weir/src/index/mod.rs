@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`walk`], [`source`] | which files there are, and which are worth it |
-//! | [`language`], [`symbol`], [`chunk`] | a file in pieces that follow its structure |
+//! | [`language`], [`symbol`], [`cut`], [`chunk`] | a file in pieces that follow its structure |
 //! | [`weir_runtime::estimate`], [`batch`] | how much goes into one call |
 //! | [`names`] | a collection's name, and where its manifest is |
 //! | [`ids`], [`payload`] | a point's name and content |
@@ -13,16 +13,20 @@
 //! | [`services`], [`providers`] | what is asked of providers, and the ones of the runtime |
 //! | [`pipeline`] | all of it, in order |
 //! | `dry_run` | the same without a call |
+//! | `outlook` | how much a run will have sent at its end |
 //! | [`report`], [`progress`] | what a run tells, and how it is shown |
+//! | [`watch`] | one run after the other, as files change |
 
 pub mod batch;
 pub mod chunk;
+pub mod cut;
 mod dry_run;
 mod error;
 pub mod ids;
 pub mod language;
 pub mod manifest;
 pub mod names;
+mod outlook;
 pub mod payload;
 pub mod pipeline;
 pub mod prepare;
@@ -36,6 +40,7 @@ pub mod space;
 pub mod symbol;
 pub mod verdict;
 pub mod walk;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,7 +88,29 @@ pub struct IndexOptions {
 /// Where nothing can be done, or going on would fail for every file. Single files that fail are counted only.
 pub async fn run(
     host: &Host,
-    options: IndexOptions,
+    options: &IndexOptions,
+    reporter: &mut dyn Reporter,
+    cancel: &CancellationToken,
+) -> Result<Summary, IndexError> {
+    pass(host, options, reporter, cancel).await.summary
+}
+
+/// A run, and the folders that its walk looked into.
+struct Pass {
+    summary: Result<Summary, IndexError>,
+    folders: Vec<PathBuf>,
+}
+
+async fn pass(host: &Host, options: &IndexOptions, reporter: &mut dyn Reporter, cancel: &CancellationToken) -> Pass {
+    let mut folders = Vec::new();
+    let summary = pass_over(host, options, &mut folders, reporter, cancel).await;
+    Pass { summary, folders }
+}
+
+async fn pass_over(
+    host: &Host,
+    options: &IndexOptions,
+    folders: &mut Vec<PathBuf>,
     reporter: &mut dyn Reporter,
     cancel: &CancellationToken,
 ) -> Result<Summary, IndexError> {
@@ -94,7 +121,7 @@ pub async fn run(
         &options.path,
     )?;
     let file = names::manifest_file(host.data_dir(), &collection);
-    let chosen = Chosen::new(host, &options);
+    let chosen = Chosen::new(host, options);
     reporter.report(Event::Started {
         root: root_of(&options.path),
         collection: collection.clone(),
@@ -103,11 +130,19 @@ pub async fn run(
         store: chosen.store.clone(),
     });
 
-    let (counts, ended) = if options.dry_run {
-        let most = chosen.max_characters(host).await;
-        count_only(&options.path, file, most, reporter, cancel).await
-    } else {
-        send(host, &options, &collection, &file, chosen, reporter, cancel).await
+    // A path that is not there leaves no manifest behind.
+    let (counts, ended) = match walked(&options.path, reporter).await {
+        Err(error) => (Counts::default(), Err(error)),
+        Ok((mut tree, counts)) => {
+            *folders = std::mem::take(&mut tree.folders);
+            if options.dry_run {
+                let most = chosen.max_characters(host).await;
+                dry_run::count(tree, counts, file, most, reporter, cancel).await
+            } else {
+                let target = (collection.as_str(), file.as_path());
+                send(host, options, target, chosen, (tree, counts), reporter, cancel).await
+            }
+        }
     };
     let outcome = match &ended {
         Ok(End::Complete) => Outcome::Complete,
@@ -131,26 +166,24 @@ type Ended = (Counts, Result<End, IndexError>);
 async fn send(
     host: &Host,
     options: &IndexOptions,
-    collection: &str,
-    file: &Path,
+    (collection, file): (&str, &Path),
     chosen: Chosen,
+    (tree, counts): (Tree, Counts),
     reporter: &mut dyn Reporter,
     cancel: &CancellationToken,
 ) -> Ended {
     let opened = async {
-        // A path that is not there leaves no manifest behind.
-        let tree = walked(&options.path, reporter).await?;
         let (dense, sparse, store) = chosen.load(host, reporter).await?;
         let manifest = file.to_owned();
         let manifest = tokio::task::spawn_blocking(move || Manifest::open(&manifest)).await??;
-        Ok((dense, sparse, store, manifest, tree))
+        Ok((dense, sparse, store, manifest))
     };
-    let (dense, sparse, store, manifest, (tree, counts)) = tokio::select! {
+    let (dense, sparse, store, manifest) = tokio::select! {
         biased;
-        () = cancel.cancelled() => return (Counts::default(), Ok(End::Interrupted)),
+        () = cancel.cancelled() => return (counts, Ok(End::Interrupted)),
         opened = opened => match opened {
             Ok(opened) => opened,
-            Err(error) => return (Counts::default(), Err(error)),
+            Err(error) => return (counts, Err(error)),
         },
     };
     let model = providers::configured_model(host, &dense);
@@ -169,19 +202,6 @@ async fn send(
     pipeline.counts = counts;
     let ended = pipeline.run(tree, options.rebuild, cancel).await;
     (pipeline.counts, ended)
-}
-
-async fn count_only(
-    root: &Path,
-    manifest: PathBuf,
-    max_characters: usize,
-    reporter: &mut dyn Reporter,
-    cancel: &CancellationToken,
-) -> Ended {
-    match walked(root, reporter).await {
-        Ok((tree, counts)) => dry_run::count(tree, counts, manifest, max_characters, reporter, cancel).await,
-        Err(error) => (Counts::default(), Err(error)),
-    }
 }
 
 /// The tree, and what its walk alone counted.

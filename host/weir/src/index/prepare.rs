@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use super::chunk::{self, Chunk};
+use super::estimate;
 use super::ids::{ChunkId, chunk_ids};
 use super::manifest::{ContentHash, Manifest, ManifestError};
 use super::source::{self, Skip, Source};
 
 /// Domain separation of content hashes. Raise its number when chunks are cut otherwise: every file then counts as
 /// changed.
-const CONTEXT: &str = "weir index 2026 content 1";
+const CONTEXT: &str = "weir index 2026 content 2";
 
 /// What there is to do about a file.
 #[derive(Debug)]
@@ -36,7 +37,23 @@ pub enum Prepared {
         message: String,
     },
     /// It was deleted since the walk.
-    Gone,
+    Gone {
+        /// Its path.
+        path: String,
+    },
+}
+
+impl Prepared {
+    /// The file's path.
+    pub fn path(&self) -> &str {
+        match self {
+            Prepared::Changed(file) => &file.path,
+            Prepared::Unchanged { path }
+            | Prepared::Skipped { path, .. }
+            | Prepared::Unreadable { path, .. }
+            | Prepared::Gone { path } => path,
+        }
+    }
 }
 
 /// A file that the store does not have, or not as it is now.
@@ -46,10 +63,33 @@ pub struct ChangedFile {
     pub path: String,
     /// Its content's hash.
     pub hash: ContentHash,
-    /// What to send, each with its id.
-    pub chunks: Vec<(ChunkId, Chunk)>,
+    /// What to send.
+    pub chunks: Vec<Part>,
     /// Points to remove from the store once those are in it.
     pub stale: Vec<ChunkId>,
+}
+
+/// A chunk of a file that is to be sent.
+#[derive(Debug)]
+pub struct Part {
+    /// Its point's id.
+    pub id: ChunkId,
+    /// The chunk.
+    pub chunk: Chunk,
+    /// Estimated tokens of what is embedded of it.
+    pub tokens: u32,
+}
+
+impl ChangedFile {
+    /// The ids of its points.
+    pub fn ids(&self) -> Vec<ChunkId> {
+        self.chunks.iter().map(|part| part.id).collect()
+    }
+
+    /// Estimated tokens of all its chunks.
+    pub fn tokens(&self) -> u64 {
+        self.chunks.iter().map(|part| u64::from(part.tokens)).sum()
+    }
 }
 
 /// Reads a file, and cuts it unless the manifest knows its content. Without a manifest every file is new.
@@ -62,7 +102,7 @@ pub fn prepare(
     let text = match source::read(&base.join(&path), &path) {
         Ok(Source::Text(text)) => text,
         Ok(Source::Skipped(reason)) => return Ok(Prepared::Skipped { path, reason }),
-        Ok(Source::Gone) => return Ok(Prepared::Gone),
+        Ok(Source::Gone) => return Ok(Prepared::Gone { path }),
         Err(error) => {
             return Ok(Prepared::Unreadable {
                 path,
@@ -88,9 +128,14 @@ pub fn prepare(
     Ok(Prepared::Changed(ChangedFile {
         path,
         hash,
-        chunks: ids.into_iter().zip(chunks).collect(),
+        chunks: ids.into_iter().zip(chunks).map(part).collect(),
         stale,
     }))
+}
+
+fn part((id, chunk): (ChunkId, Chunk)) -> Part {
+    let tokens = estimate::tokens(&chunk.embedded_text());
+    Part { id, chunk, tokens }
 }
 
 fn content_hash(text: &str, max_characters: usize) -> ContentHash {

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use super::report::{Event, Progress, Reporter, Summary};
@@ -23,7 +23,7 @@ pub struct Bar {
 impl Bar {
     /// A bar on standard error. Nothing is drawn where that is no terminal.
     pub fn new() -> Bar {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files  {msg}  {elapsed}, {eta} left");
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files  {msg}");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Bar { bar }
     }
@@ -38,7 +38,11 @@ impl Default for Bar {
 impl Reporter for Bar {
     fn report(&mut self, event: Event) {
         match &event {
-            Event::Walked { files } => self.bar.set_length(*files as u64),
+            Event::Walked { files } => {
+                // With `--watch` one run follows the other.
+                self.bar.reset();
+                self.bar.set_length(*files as u64);
+            }
             Event::Progress(progress) => {
                 self.bar.set_length(progress.total as u64);
                 self.bar.set_position(progress.files as u64);
@@ -117,6 +121,7 @@ fn line(event: &Event) -> Option<String> {
         Event::Failed { path, message } => Some(format!("failed: {path}: {message}")),
         Event::Waiting { seconds, message, .. } => Some(format!("waiting {seconds:.1} s: {message}")),
         Event::Warning { message } => Some(format!("warning: {message}")),
+        Event::Watching { folders } => Some(format!("watching {folders} folders for changes; Ctrl-C ends it")),
         _ => None,
     }
 }
@@ -125,6 +130,7 @@ fn log(event: &Event) {
     match event {
         Event::Skipped { path, reason } => tracing::info!(path, reason = reason.as_str(), "skipped"),
         Event::Indexed { path, chunks } => tracing::debug!(path, chunks, "indexed"),
+        Event::SparseOnly { path } => tracing::info!(path, "indexed without dense vectors"),
         Event::Removed { path } => tracing::info!(path, "removed"),
         _ => {}
     }
@@ -137,13 +143,21 @@ fn write_line(out: &mut impl Write, line: &str) {
 
 fn figures(progress: &Progress) -> String {
     let (chunks, tokens) = (HumanCount(progress.chunks), HumanCount(progress.tokens));
+    let whole = progress
+        .total_chunks
+        .map_or_else(String::new, |total| format!(" of about {}", HumanCount(total)));
     let rate = if progress.seconds > 0.0 {
         progress.chunks as f64 / progress.seconds
     } else {
         0.0
     };
+    let elapsed = HumanDuration(Duration::from_secs_f64(progress.seconds));
+    let left = progress
+        .seconds_left
+        .and_then(|left| Duration::try_from_secs_f64(left).ok())
+        .map_or_else(String::new, |left| format!(", {:#} left", HumanDuration(left)));
     format!(
-        "{chunks} chunks, {tokens} tokens, {rate:.0} chunks/s, {} calls in flight",
+        "{chunks}{whole} chunks, {tokens} tokens, {rate:.0} chunks/s, {} calls in flight, {elapsed:#}{left}",
         progress.in_flight
     )
 }
@@ -175,6 +189,9 @@ pub fn summary(summary: &Summary) -> String {
         text += &format!(" ({})", reasons.join(", "));
     }
     text += &format!(", {} failed", counts.failed);
+    if counts.sparse_only > 0 {
+        text += &format!(", {} without dense vectors", counts.sparse_only);
+    }
     if !summary.pools.is_empty() {
         text += &format!("\n\n{}", pool_use::show(&summary.pools));
     }
@@ -221,6 +238,9 @@ mod tests {
                     opened: 2,
                     reused: 2,
                     waits: 0,
+                    exhaustions: 0,
+                    timeouts: 1,
+                    retries: 3,
                     peak_in_flight: 2,
                 },
             )]),
@@ -234,9 +254,12 @@ mod tests {
         let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let expected = serde_json::json!({
             "event": "done", "outcome": "complete", "dry_run": false, "collection": "c", "files": 2, "unchanged": 3,
-            "removed": 0, "chunks": 1234, "skipped": 3, "skipped_by_reason": {"binary": 2, "huge": 1}, "failed": 0,
+            "removed": 0, "chunks": 1234, "skipped": 3, "skipped_by_reason": {"binary": 2, "huge": 1}, "failed": 0, "sparse_only": 0,
             "tokens": 99, "requests": 4, "seconds": 1.5,
-            "pools": {"voyage": {"requests": 4, "opened": 2, "reused": 2, "waits": 0, "peak_in_flight": 2}},
+            "pools": {"voyage": {
+                "requests": 4, "opened": 2, "reused": 2, "waits": 0, "exhaustions": 0, "timeouts": 1, "retries": 3,
+                "peak_in_flight": 2,
+            }},
         });
         assert_eq!(event, expected);
     }
@@ -247,8 +270,26 @@ mod tests {
             summary(&done()),
             "indexed 2 files: 1,234 chunks, 99 tokens into `c`, 1.5 s\n\
              3 unchanged, 0 removed, 3 skipped (2 binary, 1 huge), 0 failed\n\n\
-             POOL    REQUESTS  OPENED  REUSED  WAITS  PEAK IN FLIGHT\n\
-             voyage  4         2       2       0      2"
+             POOL    REQUESTS  OPENED  REUSED  WAITS  EXHAUSTIONS  TIMEOUTS  RETRIES  PEAK IN FLIGHT\n\
+             voyage  4         2       2       0      0            1         3        2"
+        );
+    }
+
+    #[test]
+    fn a_line_tells_the_rate_and_the_time_left() {
+        let progress = Progress {
+            files: 1,
+            total: 2,
+            chunks: 3_000,
+            total_chunks: Some(9_000),
+            tokens: 4,
+            in_flight: 5,
+            seconds: 10.0,
+            seconds_left: Some(20.0),
+        };
+        assert_eq!(
+            figures(&progress),
+            "3,000 of about 9,000 chunks, 4 tokens, 300 chunks/s, 5 calls in flight, 10s, 20s left"
         );
     }
 
@@ -258,9 +299,11 @@ mod tests {
             files: 1,
             total: 2,
             chunks: 3,
+            total_chunks: Some(6),
             tokens: 4,
             in_flight: 5,
             seconds: 1.0,
+            seconds_left: Some(1.0),
         };
         let mut out = Vec::new();
         let mut json = Json::new(&mut out);

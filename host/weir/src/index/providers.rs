@@ -1,6 +1,7 @@
 //! The runtime's providers in the parts of the indexer, and the limits they set.
 
-use weir_runtime::types::{EmbeddingRequest, InputKind};
+use tokio::sync::Semaphore;
+use weir_runtime::types::{EmbeddingRequest, InputKind, SparseVector};
 use weir_runtime::vector_store::{Collection, Point, PointId, Selection};
 use weir_runtime::{CallError, Capability, Provider};
 
@@ -12,7 +13,8 @@ use super::services::{Embedded, Embedder, Store, malformed, unflatten};
 use super::space::Wanted;
 use crate::host::Host;
 
-/// Most calls of one provider at once: what its pool allows, up to this.
+/// Most calls of one provider at once: what its pool allows at present, up to this. Each holds its texts, its request and
+/// its answer in memory, several MiB where vectors are long: with 16, a run over 600 files held 296 MiB.
 const MAX_CALLS: usize = 8;
 
 /// Most texts in one call. Larger calls hold more in memory and are more to repeat when one fails.
@@ -70,14 +72,12 @@ pub fn plan(wanted: Wanted, dense: &Provider, sparse: Option<&Provider>, store: 
             items: least(embed.items, terms.items).unwrap_or(MAX_TEXTS).min(MAX_TEXTS),
             weight: least(embed.tokens, terms.tokens).map_or(u64::MAX, u64::from),
         },
-        // Without a pool it computes here: a call a core.
-        embed_calls: calls(dense, std::thread::available_parallelism().map_or(1, usize::from)),
+        embed_calls: most_calls(dense, cores()),
         upsert: BatchLimits {
             items: upsert.items.unwrap_or(MAX_POINTS).min(MAX_POINTS),
             weight: MAX_UPSERT_BYTES,
         },
-        // Without a pool it keeps its state in one instance.
-        store_calls: calls(store, 1),
+        store_calls: most_calls(store, 1),
         delete: BatchLimits {
             items: limits(store, "delete").items.unwrap_or(MAX_DELETED).min(MAX_DELETED),
             weight: u64::MAX,
@@ -113,10 +113,25 @@ fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
-fn calls(provider: &Provider, without_pool: usize) -> usize {
+/// Without a pool an embedder computes here: a call a core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many calls of a provider there are ever at once.
+fn most_calls(provider: &Provider, without_pool: usize) -> usize {
     let calls = provider
         .pool()
         .map_or(without_pool, |pool| pool.config().max_connections.get());
+    calls.clamp(1, MAX_CALLS)
+}
+
+/// How many calls of a provider its pool lets through at present: its limit of concurrency follows what the server bears.
+fn calls(provider: &Provider, without_pool: usize) -> usize {
+    let calls = provider.pool().map_or(without_pool, |pool| {
+        let stats = pool.stats();
+        stats.concurrency_limit.unwrap_or(stats.max_connections)
+    });
     calls.clamp(1, MAX_CALLS)
 }
 
@@ -125,37 +140,48 @@ fn calls(provider: &Provider, without_pool: usize) -> usize {
 pub struct Models {
     dense: Provider,
     sparse: Option<Provider>,
+    /// For calls of the sparse model: one that computes here gains nothing by more of them than there are cores, and an
+    /// instance each has its tables in memory.
+    turns: Semaphore,
 }
 
 impl Models {
     /// Models of providers that offer them.
     pub fn new(dense: Provider, sparse: Option<Provider>) -> Models {
-        Models { dense, sparse }
+        let computes_here = sparse.as_ref().is_some_and(|sparse| sparse.pool().is_none());
+        let turns = Semaphore::new(if computes_here { cores() } else { MAX_CALLS });
+        Models { dense, sparse, turns }
+    }
+}
+
+impl Models {
+    /// The sparse vectors of texts, one each, and their model.
+    async fn terms(&self, provider: &Provider, texts: Vec<String>) -> Result<(String, Vec<SparseVector>), CallError> {
+        let count = texts.len();
+        // It is never closed.
+        let _turn = self.turns.acquire().await;
+        let terms = provider.embed_sparse(request(texts)).await?;
+        if terms.vectors.len() != count {
+            let what = format!("{} sparse vectors for {count} texts", terms.vectors.len());
+            return Err(malformed(provider.name(), "embed-sparse", what));
+        }
+        Ok((terms.model, terms.vectors))
     }
 }
 
 impl Embedder for Models {
+    fn calls(&self) -> usize {
+        calls(&self.dense, cores())
+    }
+
     async fn embed(&self, texts: Vec<String>) -> Result<Embedded, CallError> {
         let count = texts.len();
-        let request = |inputs| EmbeddingRequest {
-            inputs,
-            model: None,
-            kind: Some(InputKind::Document),
-            dimensions: None,
-        };
         let (dense, sparse) = match &self.sparse {
             None => (self.dense.embed(request(texts)).await?, None),
             Some(sparse) => {
-                let both = futures::try_join!(
-                    self.dense.embed(request(texts.clone())),
-                    sparse.embed_sparse(request(texts)),
-                );
+                let both = futures::try_join!(self.dense.embed(request(texts.clone())), self.terms(sparse, texts));
                 let (dense, terms) = both?;
-                if terms.vectors.len() != count {
-                    let what = format!("{} sparse vectors for {count} texts", terms.vectors.len());
-                    return Err(malformed(sparse.name(), "embed-sparse", what));
-                }
-                (dense, Some((terms.model, terms.vectors)))
+                (dense, Some(terms))
             }
         };
         Ok(Embedded {
@@ -165,6 +191,29 @@ impl Embedder for Models {
             calls: 1 + u64::from(sparse.is_some()),
             sparse,
         })
+    }
+
+    async fn embed_sparse(&self, texts: Vec<String>) -> Result<Embedded, CallError> {
+        let sparse = match &self.sparse {
+            Some(sparse) => Some(self.terms(sparse, texts).await?),
+            None => None,
+        };
+        Ok(Embedded {
+            vectors: Vec::new(),
+            model: String::new(),
+            tokens: 0,
+            calls: u64::from(sparse.is_some()),
+            sparse,
+        })
+    }
+}
+
+fn request(inputs: Vec<String>) -> EmbeddingRequest {
+    EmbeddingRequest {
+        inputs,
+        model: None,
+        kind: Some(InputKind::Document),
+        dimensions: None,
     }
 }
 
@@ -180,6 +229,10 @@ impl VectorStore {
 }
 
 impl Store for VectorStore {
+    fn calls(&self) -> usize {
+        calls(&self.0, 1)
+    }
+
     async fn collections(&self) -> Result<Vec<String>, CallError> {
         self.0.list_collections().await
     }

@@ -10,7 +10,8 @@ use super::batch::{BatchLimits, Batcher};
 use super::verdict::{Verdict, judge};
 use crate::remedy;
 
-/// Waits in a row, without a success between, after which a provider is given up. With a minute at most for each.
+/// Waits in a row, without a success between, after which a provider is given up. With a minute at most for each, so that
+/// is five minutes of a provider that can't be reached.
 const MAX_WAITS: u32 = 10;
 
 /// A file of this run.
@@ -31,6 +32,21 @@ pub struct Batch<T> {
     pub items: Vec<T>,
     /// Whether it has failed once already.
     pub retried: bool,
+    /// How many waits there had been when it was sent.
+    sent_after: u64,
+    /// How many batches had passed when it found the provider absent.
+    waited_at: Option<u64>,
+}
+
+impl<T> Batch<T> {
+    fn new(items: Vec<T>, retried: bool) -> Self {
+        Batch {
+            items,
+            retried,
+            sent_after: 0,
+            waited_at: None,
+        }
+    }
 }
 
 /// What a failure led to.
@@ -42,6 +58,8 @@ pub enum Failed {
     Again,
     /// It had been sent again already: these files can't be done in this run.
     Lost(Vec<FileKey>),
+    /// The provider does not answer, or wants to be asked later and later; the batch was put back.
+    Down,
     /// The run is to stop; what to do about it.
     Stop(&'static str),
 }
@@ -52,7 +70,11 @@ pub struct Queue<T> {
     batcher: Batcher<T>,
     ready: VecDeque<Batch<T>>,
     held_until: Option<Instant>,
-    waits: u32,
+    /// Waits without a success between.
+    waits_in_a_row: u32,
+    waits: u64,
+    successes: u64,
+    has_answered: bool,
 }
 
 impl<T: Part> Queue<T> {
@@ -62,7 +84,10 @@ impl<T: Part> Queue<T> {
             batcher: Batcher::new(limits),
             ready: VecDeque::new(),
             held_until: None,
+            waits_in_a_row: 0,
             waits: 0,
+            successes: 0,
+            has_answered: false,
         }
     }
 
@@ -70,7 +95,7 @@ impl<T: Part> Queue<T> {
     pub fn push(&mut self, part: T) {
         let weight = part.weight();
         if let Some(items) = self.batcher.push(part, weight) {
-            self.ready.push_back(Batch { items, retried: false });
+            self.ready.push_back(Batch::new(items, false));
         }
     }
 
@@ -79,10 +104,12 @@ impl<T: Part> Queue<T> {
         if self.held_until(now).is_some() {
             return None;
         }
-        self.ready.pop_front().or_else(|| {
+        let mut batch = self.ready.pop_front().or_else(|| {
             let items = if flush { self.batcher.take() } else { None };
-            items.map(|items| Batch { items, retried: false })
-        })
+            items.map(|items| Batch::new(items, false))
+        })?;
+        batch.sent_after = self.waits;
+        Some(batch)
     }
 
     /// Whether nothing waits here.
@@ -95,49 +122,77 @@ impl<T: Part> Queue<T> {
         self.held_until.filter(|until| now < *until)
     }
 
+    /// The provider has answered something else: should it be out of reach later, it is waited for.
+    pub fn answered(&mut self) {
+        self.has_answered = true;
+    }
+
     /// A batch of this queue was sent.
     pub fn succeeded(&mut self) {
-        self.waits = 0;
+        self.waits_in_a_row = 0;
+        self.successes += 1;
+        self.has_answered = true;
+    }
+
+    /// Nothing is waited for any longer, and nothing that went wrong counts: another provider takes over.
+    pub fn begin_anew(&mut self) {
+        self.waits_in_a_row = 0;
+        self.held_until = None;
     }
 
     /// A batch failed. It is put back, whole or in parts, unless the error or its second failure forbids that.
     pub fn failed(&mut self, batch: Batch<T>, error: &CallError, now: Instant) -> Failed {
-        match judge(error, self.waits) {
+        match judge(error, self.waits_in_a_row, self.has_answered) {
             Verdict::Stop => Failed::Stop(remedy::of(error).unwrap_or("every call would fail like this one")),
-            Verdict::Wait(_) if self.waits >= MAX_WAITS => {
-                Failed::Stop("the provider asked to wait too often; try again later")
-            }
-            Verdict::Wait(wait) => {
+            Verdict::Unreachable => {
                 self.ready.push_front(batch);
-                let until = now + wait;
-                // The answers to the calls that were in flight together are one wait.
-                let held = self.held_until(now);
-                self.waits += u32::from(held.is_none());
-                self.held_until = held.max(Some(until));
-                Failed::Waits(wait)
+                Failed::Down
             }
+            Verdict::Wait(wait) => self.hold(batch, wait, now),
+            Verdict::Absent(wait) => match batch.waited_at {
+                Some(successes) if successes < self.successes => self.again_or_lost(batch),
+                _ => {
+                    let waited_at = Some(self.successes);
+                    self.hold(Batch { waited_at, ..batch }, wait, now)
+                }
+            },
             Verdict::Halve if batch.items.len() > 1 => {
                 let mut first = batch.items;
                 let second = first.split_off(first.len() / 2);
                 for items in [second, first] {
-                    self.ready.push_front(Batch {
-                        items,
-                        retried: batch.retried,
-                    });
+                    self.ready.push_front(Batch::new(items, batch.retried));
                 }
                 Failed::Again
             }
-            Verdict::Halve | Verdict::Retry if batch.retried => {
-                Failed::Lost(by_file(batch.items).into_iter().map(|(file, _)| file).collect())
-            }
-            Verdict::Halve | Verdict::Retry => {
-                // Each file alone, so that one of them can't fail the others.
-                for (_, items) in by_file(batch.items) {
-                    self.ready.push_back(Batch { items, retried: true });
-                }
-                Failed::Again
-            }
+            Verdict::Halve | Verdict::Retry => self.again_or_lost(batch),
         }
+    }
+
+    fn hold(&mut self, batch: Batch<T>, wait: Duration, now: Instant) -> Failed {
+        // What was sent before the last wait began tells nothing that was not known when it did.
+        let is_news = batch.sent_after == self.waits;
+        self.ready.push_front(batch);
+        if !is_news {
+            return Failed::Again;
+        }
+        if self.waits_in_a_row >= MAX_WAITS {
+            return Failed::Down;
+        }
+        self.waits_in_a_row += 1;
+        self.waits += 1;
+        self.held_until = Some(now + wait);
+        Failed::Waits(wait)
+    }
+
+    fn again_or_lost(&mut self, batch: Batch<T>) -> Failed {
+        if batch.retried {
+            return Failed::Lost(by_file(batch.items).into_iter().map(|(file, _)| file).collect());
+        }
+        // Each file alone, so that one of them can't fail the others.
+        for (_, items) in by_file(batch.items) {
+            self.ready.push_back(Batch::new(items, true));
+        }
+        Failed::Again
     }
 }
 
@@ -155,7 +210,7 @@ fn by_file<T: Part>(items: Vec<T>) -> Vec<(FileKey, Vec<T>)> {
 
 #[cfg(test)]
 mod tests {
-    use weir_runtime::types::Error;
+    use weir_runtime::types::{Error, HttpError};
 
     use super::*;
     use crate::failing::refused;
@@ -224,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_holds_the_queue_and_ends_in_a_stop_if_it_never_lifts() {
+    fn a_rate_limit_holds_the_queue_and_a_provider_that_never_lifts_it_counts_as_down() {
         let mut now = Instant::now();
         let limited = refused("embed", Error::RateLimited);
         let mut queue = queue(&FOUR);
@@ -237,19 +292,71 @@ mod tests {
             now += wait;
         }
         let batch = queue.next(false, now).unwrap();
-        assert!(matches!(queue.failed(batch, &limited, now), Failed::Stop(_)));
+        assert_eq!(queue.failed(batch, &limited, now), Failed::Down);
+        assert_eq!(queue.next(false, now).unwrap().items, FOUR, "the batch was put back");
     }
 
     #[test]
-    fn calls_refused_together_are_one_wait() {
+    fn calls_refused_together_are_one_wait_however_late_their_answers() {
         let now = Instant::now();
         let limited = refused("embed", Error::RateLimited);
         let mut queue = queue(&[FOUR, FOUR].concat());
         let (first, second) = (queue.next(false, now).unwrap(), queue.next(false, now).unwrap());
-        queue.failed(first, &limited, now);
-        queue.failed(second, &limited, now);
-        assert_eq!(queue.waits, 1);
+        let Failed::Waits(wait) = queue.failed(first, &limited, now) else {
+            panic!("expected a wait")
+        };
+        assert_eq!(queue.failed(second, &limited, now + wait), Failed::Again);
+        assert_eq!(queue.waits_in_a_row, 1);
         queue.succeeded();
-        assert_eq!(queue.waits, 0);
+        assert_eq!(queue.waits_in_a_row, 0);
+    }
+
+    #[test]
+    fn a_provider_that_is_gone_is_waited_for_and_no_file_is_lost_to_that() {
+        let mut now = Instant::now();
+        let gone = refused("upsert", |_| Error::Http(HttpError::ConnectFailed("refused".into())));
+        let mut queue = queue(&FOUR);
+        queue.answered();
+        for _ in 0..MAX_WAITS {
+            let batch = queue.next(false, now).unwrap();
+            let Failed::Waits(wait) = queue.failed(batch, &gone, now) else {
+                panic!("expected a wait")
+            };
+            now += wait;
+        }
+        assert_eq!(queue.next(false, now).unwrap().items, FOUR);
+    }
+
+    #[test]
+    fn a_provider_that_never_answered_is_not_waited_for() {
+        let now = Instant::now();
+        let gone = refused("upsert", |_| Error::Http(HttpError::ConnectFailed("refused".into())));
+        let mut queue = queue(&FOUR);
+        let batch = queue.next(false, now).unwrap();
+        assert_eq!(queue.failed(batch, &gone, now), Failed::Down);
+    }
+
+    #[test]
+    fn a_batch_that_alone_breaks_the_connection_is_given_up() {
+        let mut now = Instant::now();
+        let reset = refused("embed", |_| Error::Http(HttpError::ReadTimeout("slow".into())));
+        let mut queue = queue(&FOUR[2..]);
+        let mut fails = 0;
+        loop {
+            let batch = queue.next(true, now).unwrap();
+            if batch.items.first() == Some(&FOUR[3]) {
+                queue.succeeded();
+                continue;
+            }
+            match queue.failed(batch, &reset, now) {
+                Failed::Waits(wait) => now += wait,
+                Failed::Again => {}
+                Failed::Lost(files) => break assert_eq!(files, [FOUR[2].file()]),
+                other => panic!("{other:?}"),
+            }
+            queue.succeeded();
+            fails += 1;
+            assert!(fails < 10, "it is sent for ever");
+        }
     }
 }

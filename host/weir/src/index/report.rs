@@ -49,6 +49,11 @@ pub enum Event {
         /// How many.
         chunks: usize,
     },
+    /// A file's points are all in the store, but without dense vectors. The next run sends it again.
+    SparseOnly {
+        /// Its path.
+        path: String,
+    },
     /// A file that is no longer in the tree left the store.
     Removed {
         /// Its path.
@@ -61,7 +66,7 @@ pub enum Event {
         /// Why.
         message: String,
     },
-    /// A provider asked to wait.
+    /// A provider asked to wait, or is out of reach.
     Waiting {
         /// Its name.
         provider: String,
@@ -77,8 +82,13 @@ pub enum Event {
     },
     /// Where the run is. Comes a few times a second.
     Progress(Progress),
-    /// The run is over. Always the last event.
+    /// The run is over. Always the last event of a run.
     Done(Box<Summary>),
+    /// With `--watch`, after a run that changed something: the next begins when a file changes.
+    Watching {
+        /// The folders that are watched.
+        folders: usize,
+    },
 }
 
 /// Where a run is.
@@ -90,12 +100,16 @@ pub struct Progress {
     pub total: usize,
     /// Chunks acknowledged by the store.
     pub chunks: u64,
+    /// How many there will be at the end, as far as can be told; none before a file was cut.
+    pub total_chunks: Option<u64>,
     /// Tokens embedded.
     pub tokens: u64,
     /// Calls under way.
     pub in_flight: usize,
     /// Since the run began.
     pub seconds: f64,
+    /// Until its end, at the rate so far; none before a chunk was acknowledged.
+    pub seconds_left: Option<f64>,
 }
 
 /// What a run counted.
@@ -115,6 +129,8 @@ pub struct Counts {
     pub skipped_by_reason: BTreeMap<Skip, usize>,
     /// Files that were given up for this run.
     pub failed: usize,
+    /// Files that were sent without dense vectors, since their provider is down. The next run sends them again.
+    pub sparse_only: usize,
     /// Tokens embedded, as the provider counts them; estimated in a dry run, and where the provider does not say.
     pub tokens: u64,
     /// Calls of providers.

@@ -11,7 +11,7 @@ use weir_runtime::{CallError, CallErrorKind, types};
 pub struct Embedded {
     /// The dense model, as the provider names it.
     pub model: String,
-    /// The dense vectors, all of one length.
+    /// The dense vectors, all of one length; none where only sparse ones were asked for.
     pub vectors: Vec<Vec<f32>>,
     /// The sparse model and its vectors, where there is one.
     pub sparse: Option<(String, Vec<SparseVector>)>,
@@ -32,12 +32,18 @@ impl Embedded {
 
 /// Makes vectors of documents.
 pub trait Embedder: Send + Sync + 'static {
+    /// How many calls may be under way at present.
+    fn calls(&self) -> usize;
     /// One call's worth of texts.
     fn embed(&self, texts: Vec<String>) -> impl Future<Output = Result<Embedded, CallError>> + Send;
+    /// The same without dense vectors, for when their provider is down.
+    fn embed_sparse(&self, texts: Vec<String>) -> impl Future<Output = Result<Embedded, CallError>> + Send;
 }
 
 /// Keeps points.
 pub trait Store: Send + Sync + 'static {
+    /// How many calls may be under way at present.
+    fn calls(&self) -> usize;
     /// The collections there are.
     fn collections(&self) -> impl Future<Output = Result<Vec<String>, CallError>> + Send;
     /// Makes a collection if it is not there.

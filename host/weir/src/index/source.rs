@@ -61,6 +61,11 @@ pub enum Source {
     Gone,
 }
 
+/// Whether a file of this name and size is read at all.
+pub fn is_read(path: &str, bytes: u64) -> bool {
+    bytes <= MAX_BYTES && !is_lock_file(path)
+}
+
 /// Reads a file, unless its name or size tells that it is not worth it.
 pub fn read(file: &Path, path: &str) -> io::Result<Source> {
     if is_lock_file(path) {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tree_sitter::Node;
+use tree_sitter::{Node, Tree};
 
 use super::language::Syntax;
 
@@ -19,12 +19,12 @@ pub struct Item {
     pub kind: &'static str,
 }
 
-/// The items of a file, outer before inner, in the file's order.
-pub fn items(syntax: Syntax, text: &str) -> Vec<Item> {
-    match syntax {
-        Syntax::Text => Vec::new(),
-        Syntax::Markdown => sections(text),
-        code => definitions(code, text),
+/// The items of a file, outer before inner, in the file's order; of code by its syntax tree.
+pub fn items(syntax: Syntax, tree: Option<&Tree>, text: &str) -> Vec<Item> {
+    match (syntax, tree) {
+        (Syntax::Markdown, _) => sections(text),
+        (code, Some(tree)) => definitions(code, tree, text),
+        (_, None) => Vec::new(),
     }
 }
 
@@ -34,8 +34,13 @@ pub fn symbol_of<'a>(items: &'a [Item], text: &str, piece: &Range<usize>) -> Opt
         .get(piece.clone())?
         .find(|character: char| !character.is_whitespace())?;
     let start = piece.start + blank;
-    let around = items.iter().rev().find(|item| item.range.contains(&start));
-    around.or_else(|| items.iter().find(|item| piece.contains(&item.range.start)))
+    let begun = items.partition_point(|item| item.range.start <= start);
+    let around = items
+        .get(..begun)?
+        .iter()
+        .rev()
+        .find(|item| item.range.contains(&start));
+    around.or_else(|| items.get(begun).filter(|item| piece.contains(&item.range.start)))
 }
 
 /// One level of the walk down the syntax tree.
@@ -46,18 +51,7 @@ struct Level {
     depth: usize,
 }
 
-fn definitions(syntax: Syntax, text: &str) -> Vec<Item> {
-    let mut parser = tree_sitter::Parser::new();
-    let Some(grammar) = syntax.grammar() else {
-        return Vec::new();
-    };
-    if parser.set_language(&grammar).is_err() {
-        return Vec::new();
-    }
-    let Some(tree) = parser.parse(text, None) else {
-        return Vec::new();
-    };
-
+fn definitions(syntax: Syntax, tree: &Tree, text: &str) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut open: Vec<String> = Vec::new();
     let mut levels = vec![Level {
@@ -248,6 +242,10 @@ fn heading(line: &str) -> Option<(usize, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn items(syntax: Syntax, text: &str) -> Vec<Item> {
+        super::items(syntax, syntax.parse(text).as_ref(), text)
+    }
 
     fn names(syntax: Syntax, text: &str) -> Vec<(String, &'static str)> {
         items(syntax, text)

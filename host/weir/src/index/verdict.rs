@@ -15,26 +15,43 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 pub enum Verdict {
     /// The same call will pass later.
     Wait(Duration),
+    /// The provider is out of reach or broken, and the same call will pass once it is back; unless this call is what is
+    /// too much for it, which shows by the others' passing meanwhile.
+    Absent(Duration),
     /// A smaller call may pass.
     Halve,
     /// It may pass, or be this input's own fault.
     Retry,
-    /// Every call would fail like this one.
+    /// Every call would fail like this one, for nobody is there.
+    Unreachable,
+    /// Every call would fail like this one, for what only a person can change.
     Stop,
 }
 
-/// Judges a failure after `waits` waits in a row.
-pub fn judge(error: &CallError, waits: u32) -> Verdict {
+/// Judges a failure after `waits` waits in a row. A provider that `has_answered` in this run, and can't be connected to
+/// any more, is expected to come back; one that never did is not.
+pub fn judge(error: &CallError, waits: u32, has_answered: bool) -> Verdict {
+    let doubled = FIRST_WAIT.saturating_mul(2u32.saturating_pow(waits)).min(MAX_WAIT);
+    let told = error.retry_after().map(|told| told.min(MAX_WAIT));
     match error.kind() {
-        "rate-limited" | "unavailable" | "overloaded" => {
-            let doubled = FIRST_WAIT.saturating_mul(2u32.saturating_pow(waits));
-            Verdict::Wait(error.retry_after().unwrap_or(doubled).min(MAX_WAIT))
-        }
+        "rate-limited" => Verdict::Wait(told.unwrap_or(doubled)),
+        // A breaker that tries whether the provider is back tells a moment only.
+        "unavailable" | "overloaded" => Verdict::Wait(told.unwrap_or(doubled).max(doubled)),
         "too-large" => Verdict::Halve,
-        "unauthorized" | "credential-denied" | "egress-denied" | "not-found" | "connect-failed" | "connect-timeout"
-        | "invalid-request" | "unsupported" | "storage" | "instantiate" | "closed" => Verdict::Stop,
+        "connect-failed" | "connect-timeout" if !has_answered => Verdict::Unreachable,
+        "connect-failed" | "connect-timeout" | "connection-reset" | "write-timeout" | "first-byte-timeout"
+        | "read-timeout" | "total-timeout" | "pool-timeout" | "deadline" => Verdict::Absent(doubled),
+        "upstream" if error.status().is_some_and(is_passing) => Verdict::Absent(told.unwrap_or(doubled).max(doubled)),
+        "unauthorized" | "credential-denied" | "egress-denied" | "not-found" | "invalid-request" | "unsupported"
+        | "storage" | "instantiate" | "closed" => Verdict::Stop,
         _ => Verdict::Retry,
     }
+}
+
+/// Whether a server that answers so is expected to answer otherwise soon: bad gateway, unavailable, gateway timeout, and
+/// 529, with which Anthropic says that it is overloaded.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 502..=504 | 529)
 }
 
 #[cfg(test)]
@@ -61,23 +78,34 @@ mod tests {
     #[test]
     fn a_wait_is_the_providers_own_but_never_long() {
         let told = |seconds: u64| error(Error::RateLimited(failure(Some(seconds * 1_000_000_000))));
-        assert_eq!(judge(&told(7), 3), Verdict::Wait(Duration::from_secs(7)));
-        assert_eq!(judge(&told(3_600), 0), Verdict::Wait(MAX_WAIT));
+        assert_eq!(judge(&told(7), 3, true), Verdict::Wait(Duration::from_secs(7)));
+        assert_eq!(judge(&told(3_600), 0, true), Verdict::Wait(MAX_WAIT));
         let untold = error(Error::RateLimited(failure(None)));
-        assert_eq!(judge(&untold, 0), Verdict::Wait(FIRST_WAIT));
-        assert_eq!(judge(&untold, 3), Verdict::Wait(FIRST_WAIT * 8));
-        assert_eq!(judge(&untold, 99), Verdict::Wait(MAX_WAIT));
+        assert_eq!(judge(&untold, 0, true), Verdict::Wait(FIRST_WAIT));
+        assert_eq!(judge(&untold, 3, true), Verdict::Wait(FIRST_WAIT * 8));
+        assert_eq!(judge(&untold, 99, true), Verdict::Wait(MAX_WAIT));
     }
 
     #[test]
     fn what_would_fail_for_every_file_stops_the_run_and_the_rest_is_tried_again() {
-        let stops = |kind| matches!(judge(&error(kind), 0), Verdict::Stop);
-        assert!(stops(Error::Unauthorized(failure(None))));
-        assert!(stops(Error::Http(HttpError::ConnectFailed("refused".into()))));
-        assert!(stops(Error::Http(HttpError::EgressDenied("no".into()))));
-        assert!(stops(Error::NotFound(failure(None))));
-        assert_eq!(judge(&error(Error::TooLarge(failure(None))), 0), Verdict::Halve);
-        assert_eq!(judge(&error(Error::Upstream(failure(None))), 0), Verdict::Retry);
-        assert_eq!(judge(&error(Error::InvalidInput(failure(None))), 0), Verdict::Retry);
+        let judged = |kind| judge(&error(kind), 0, true);
+        assert_eq!(judged(Error::Unauthorized(failure(None))), Verdict::Stop);
+        assert_eq!(judged(Error::Http(HttpError::EgressDenied("no".into()))), Verdict::Stop);
+        assert_eq!(judged(Error::NotFound(failure(None))), Verdict::Stop);
+        assert_eq!(judged(Error::TooLarge(failure(None))), Verdict::Halve);
+        assert_eq!(judged(Error::Upstream(failure(None))), Verdict::Retry);
+        assert_eq!(judged(Error::InvalidInput(failure(None))), Verdict::Retry);
+    }
+
+    #[test]
+    fn a_provider_that_has_answered_before_is_waited_for() {
+        let refused = error(Error::Http(HttpError::ConnectFailed("refused".into())));
+        assert_eq!(judge(&refused, 1, true), Verdict::Absent(FIRST_WAIT * 2));
+        assert_eq!(judge(&refused, 0, false), Verdict::Unreachable);
+        let unavailable = error(Error::Upstream(Failure {
+            status: Some(503),
+            ..failure(None)
+        }));
+        assert_eq!(judge(&unavailable, 0, true), Verdict::Absent(FIRST_WAIT));
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 
+use super::source;
+
 /// Never looked into: git's own folder, and the one a project may keep for this program.
 const EXCLUDED: [&str; 2] = [".git", ".weir"];
 
@@ -15,12 +17,30 @@ const EXCLUDED: [&str; 2] = [".git", ".weir"];
 pub struct Tree {
     /// Paths are relative to this.
     pub base: PathBuf,
-    /// The files, by their path with `/`, sorted.
-    pub files: Vec<String>,
+    /// The files, sorted by their path.
+    pub files: Vec<Found>,
+    /// The folders that were looked into, the root first.
+    pub folders: Vec<PathBuf>,
     /// Files whose name is not Unicode, so that no payload can carry it.
     pub unnameable: Vec<PathBuf>,
     /// What could not be read. Files may be missing from `files` because of it.
     pub errors: Vec<String>,
+}
+
+/// A file of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its path, with `/`.
+    pub path: String,
+    /// How much of it there is to read: none of a file whose name or size tells that it is not indexed.
+    pub bytes: u64,
+}
+
+impl Tree {
+    /// Whether a file of this path was found.
+    pub fn contains(&self, path: &str) -> bool {
+        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
+    }
 }
 
 /// The root can't be walked.
@@ -43,6 +63,7 @@ pub fn walk(root: &Path) -> Result<Tree, WalkError> {
         root.clone()
     };
     let mut tree = Tree {
+        folders: if root.is_file() { vec![base.clone()] } else { Vec::new() },
         base,
         ..Tree::default()
     };
@@ -55,9 +76,16 @@ pub fn walk(root: &Path) -> Result<Tree, WalkError> {
         match entry {
             Ok(entry) => {
                 tree.errors.extend(entry.error().map(ToString::to_string));
-                if entry.file_type().is_some_and(|kind| kind.is_file()) {
+                let kind = entry.file_type();
+                if kind.is_some_and(|kind| kind.is_dir()) {
+                    tree.folders.push(entry.into_path());
+                } else if kind.is_some_and(|kind| kind.is_file()) {
                     match relative_path(&tree.base, entry.path()) {
-                        Some(path) => tree.files.push(path),
+                        Some(path) => {
+                            let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
+                            let bytes = if source::is_read(&path, bytes) { bytes } else { 0 };
+                            tree.files.push(Found { path, bytes });
+                        }
                         None => tree.unnameable.push(entry.into_path()),
                     }
                 }
@@ -65,7 +93,7 @@ pub fn walk(root: &Path) -> Result<Tree, WalkError> {
             Err(error) => tree.errors.push(error.to_string()),
         }
     }
-    tree.files.sort_unstable();
+    tree.files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     Ok(tree)
 }
 
@@ -76,6 +104,7 @@ fn relative_path(base: &Path, path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::fs;
 
     use super::*;
@@ -88,6 +117,10 @@ mod tests {
             fs::write(path, content).unwrap();
         }
         folder
+    }
+
+    fn paths(tree: &Tree) -> Vec<&str> {
+        tree.files.iter().map(|file| file.path.as_str()).collect()
     }
 
     #[test]
@@ -116,14 +149,18 @@ mod tests {
             "keep.log",
             "sub/.gitignore",
         ];
-        assert_eq!(tree.files, expected);
+        assert_eq!(paths(&tree), expected);
+        let looked_into = ["", ".github", "a", "sub"].map(|name| tree.base.join(name));
+        assert_eq!(BTreeSet::from_iter(tree.folders), BTreeSet::from(looked_into));
         assert_eq!(tree.errors, [""; 0]);
     }
 
     #[test]
     fn a_single_file_is_a_tree_of_one() {
         let folder = tree(&[("a.rs", ""), ("b.rs", "")]);
-        assert_eq!(walk(&folder.path().join("b.rs")).unwrap().files, ["b.rs"]);
+        let tree = walk(&folder.path().join("b.rs")).unwrap();
+        assert_eq!(paths(&tree), ["b.rs"]);
+        assert_eq!(tree.folders, [tree.base.clone()]);
     }
 
     #[test]
@@ -141,7 +178,7 @@ mod tests {
         let folder = tree(&[("a.rs", "")]);
         std::os::unix::fs::symlink(folder.path().join("a.rs"), folder.path().join("link.rs")).unwrap();
         std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
-        assert_eq!(walk(folder.path()).unwrap().files, ["a.rs"]);
+        assert_eq!(paths(&walk(folder.path()).unwrap()), ["a.rs"]);
     }
 
     #[cfg(unix)]
@@ -152,7 +189,7 @@ mod tests {
         let name = std::ffi::OsStr::from_bytes(b"\xff.rs");
         fs::write(folder.path().join(name), "").unwrap();
         let tree = walk(folder.path()).unwrap();
-        assert_eq!(tree.files, ["a.rs"]);
+        assert_eq!(paths(&tree), ["a.rs"]);
         assert_eq!(tree.unnameable.len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -129,6 +129,7 @@ impl Builder {
         let (kill, drain) = (CancellationToken::new(), CancellationToken::new());
         let connections = Arc::new(Connections::new(&kill, &drain));
         let tasks = TaskTracker::new();
+        let (up, is_up) = watch::channel(true);
         let service = Service {
             routers: Routers::new(&state),
             state: state.clone(),
@@ -136,6 +137,7 @@ impl Builder {
             stop: drain.clone(),
             tasks: tasks.clone(),
             idle_timeout: self.idle_timeout,
+            up: is_up,
         };
         let (tls, ca_pem) = self.certificate()?;
 
@@ -170,6 +172,7 @@ impl Builder {
             ca_pem,
             kill,
             drain,
+            up,
             tasks,
         })
     }

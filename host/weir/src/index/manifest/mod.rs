@@ -234,24 +234,53 @@ impl Manifest {
         Ok(state)
     }
 
-    /// Every file that has, or may have, points in the store.
-    pub fn paths(&self) -> Result<BTreeSet<String>, ManifestError> {
+    /// The files that have, or may have, points in the store, and are `wanted`, sorted.
+    pub fn paths(&self, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<String>, ManifestError> {
         self.read(|transaction| {
             let mut paths = BTreeSet::new();
             for table in [FILES, PENDING] {
                 for entry in transaction.open_table(table)?.iter()? {
-                    paths.insert(entry?.0.value().to_owned());
+                    let path = entry?.0;
+                    if wanted(path.value()) {
+                        paths.insert(path.value().to_owned());
+                    }
                 }
             }
             Ok(paths)
         })
     }
 
-    /// Notes files that are about to be changed in the store, with the points that will be sent, beside those noted before.
+    /// Notes files that are about to be changed in the store, see [`Manifest::note`].
     pub fn begin<'a>(&self, files: impl IntoIterator<Item = (&'a str, &'a [ChunkId])>) -> Result<(), ManifestError> {
+        self.note(files, &[], &[])
+    }
+
+    /// Notes in one transaction: files that are `begun`, which is that they are about to be changed in the store, with the
+    /// points that will be sent, beside those noted before; files that are `finished`, whose points are all in the store,
+    /// and no others of theirs; and files that are `gone`, of which nothing is in the store any more.
+    pub fn note<'a>(
+        &self,
+        begun: impl IntoIterator<Item = (&'a str, &'a [ChunkId])>,
+        finished: &[IndexedFile],
+        gone: &[String],
+    ) -> Result<(), ManifestError> {
         self.write(|transaction| {
+            let mut indexed = transaction.open_table(FILES)?;
             let mut pending = transaction.open_table(PENDING)?;
-            for (path, points) in files {
+            for file in finished {
+                let mut value = Vec::with_capacity(HASH_BYTES + file.points.len() * ID_BYTES);
+                value.extend_from_slice(&file.hash);
+                file.points
+                    .iter()
+                    .for_each(|point| value.extend_from_slice(point.as_bytes()));
+                indexed.insert(file.path.as_str(), value.as_slice())?;
+                pending.remove(file.path.as_str())?;
+            }
+            for path in gone {
+                indexed.remove(path.as_str())?;
+                pending.remove(path.as_str())?;
+            }
+            for (path, points) in begun {
                 let mut value = pending
                     .get(path)?
                     .map(|value| value.value().to_vec())
@@ -262,37 +291,6 @@ impl Manifest {
                     }
                 }
                 pending.insert(path, value.as_slice())?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Notes files whose points are all in the store, and no others of theirs.
-    pub fn finish(&self, files: &[IndexedFile]) -> Result<(), ManifestError> {
-        self.write(|transaction| {
-            let mut indexed = transaction.open_table(FILES)?;
-            let mut pending = transaction.open_table(PENDING)?;
-            for file in files {
-                let mut value = Vec::with_capacity(HASH_BYTES + file.points.len() * ID_BYTES);
-                value.extend_from_slice(&file.hash);
-                file.points
-                    .iter()
-                    .for_each(|point| value.extend_from_slice(point.as_bytes()));
-                indexed.insert(file.path.as_str(), value.as_slice())?;
-                pending.remove(file.path.as_str())?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Forgets files of which nothing is in the store any more.
-    pub fn forget(&self, paths: &[String]) -> Result<(), ManifestError> {
-        self.write(|transaction| {
-            let mut indexed = transaction.open_table(FILES)?;
-            let mut pending = transaction.open_table(PENDING)?;
-            for path in paths {
-                indexed.remove(path.as_str())?;
-                pending.remove(path.as_str())?;
             }
             Ok(())
         })

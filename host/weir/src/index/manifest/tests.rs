@@ -38,7 +38,7 @@ fn what_was_noted_is_there_after_reopening() {
     manifest
         .begin([("a", [id(1), id(2)].as_slice()), ("b", &[id(3)])])
         .unwrap();
-    manifest.finish(&[indexed("a", 7, &[1, 2])]).unwrap();
+    manifest.note([], &[indexed("a", 7, &[1, 2])], &[]).unwrap();
     drop(manifest);
 
     assert_eq!(Manifest::peek(&file).unwrap(), Some(description()));
@@ -57,7 +57,7 @@ fn what_was_noted_is_there_after_reopening() {
     assert_eq!(manifest.file("b").unwrap(), b);
     assert_eq!(manifest.file("c").unwrap(), FileState::default());
     assert_eq!(
-        manifest.paths().unwrap(),
+        manifest.paths(|_| true).unwrap(),
         BTreeSet::from(["a".to_owned(), "b".to_owned()])
     );
 }
@@ -69,17 +69,17 @@ fn pending_points_of_several_tries_add_up_until_one_succeeds() {
     manifest.begin([("a", [id(1), id(2)].as_slice())]).unwrap();
     manifest.begin([("a", [id(2), id(3)].as_slice())]).unwrap();
     assert_eq!(manifest.file("a").unwrap().pending, Some(vec![id(1), id(2), id(3)]));
-    manifest.finish(&[indexed("a", 1, &[2, 3])]).unwrap();
+    manifest.note([], &[indexed("a", 1, &[2, 3])], &[]).unwrap();
     assert_eq!(manifest.file("a").unwrap().pending, None);
-    manifest.forget(&["a".into()]).unwrap();
-    assert_eq!(manifest.paths().unwrap().len(), 0);
+    manifest.note([], &[], &["a".into()]).unwrap();
+    assert_eq!(manifest.paths(|_| true).unwrap().len(), 0);
 }
 
 #[test]
 fn a_file_without_points_can_be_pending_and_finished() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = Manifest::open(&folder.path().join("c.redb")).unwrap();
-    manifest.finish(&[indexed("empty", 1, &[])]).unwrap();
+    manifest.note([], &[indexed("empty", 1, &[])], &[]).unwrap();
     assert!(manifest.file("empty").unwrap().is_indexed(&[1; HASH_BYTES]));
     manifest.begin([("empty", [].as_slice())]).unwrap();
     assert!(!manifest.file("empty").unwrap().is_indexed(&[1; HASH_BYTES]));
@@ -149,5 +149,5 @@ fn a_cleared_manifest_is_as_new() {
     manifest.clear().unwrap();
     assert!(!manifest.is_dropping().unwrap());
     assert_eq!(manifest.description().unwrap(), None);
-    assert_eq!(manifest.paths().unwrap().len(), 0);
+    assert_eq!(manifest.paths(|_| true).unwrap().len(), 0);
 }

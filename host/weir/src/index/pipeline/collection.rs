@@ -1,5 +1,7 @@
 //! The collection around a run: that it is there, that it is the right one, and that deleted files leave it.
 
+use std::sync::Arc;
+
 use weir_runtime::CallError;
 use weir_runtime::vector_store::{Collection, Distance};
 
@@ -8,6 +10,7 @@ use crate::index::error::IndexError;
 use crate::index::manifest::{Description, ManifestError};
 use crate::index::report::Event;
 use crate::index::services::{Embedded, Embedder, Store};
+use crate::index::walk::Tree;
 use crate::remedy;
 
 impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
@@ -20,6 +23,7 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
             self.counts.requests += 1;
             self.store.drop_collection(name.clone()).await.map_err(stopped)?;
             self.in_manifest(|manifest| manifest.clear()).await?;
+            self.store_has_answered();
             return Ok(());
         }
         self.space = self.in_manifest(|manifest| manifest.description()).await?;
@@ -33,6 +37,7 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
         }
         self.counts.requests += 1;
         let is_there = self.store.collections().await.map_err(stopped)?.contains(&name);
+        self.store_has_answered();
         match (&self.space, is_there) {
             (Some(_), false) => {
                 let message = format!("the store has no collection `{name}` any more; everything is indexed again");
@@ -50,6 +55,11 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn store_has_answered(&mut self) {
+        self.writes.answered();
+        self.removals.answered();
     }
 
     /// Admits vectors to the collection. The first ones of a new collection decide what it is.
@@ -85,21 +95,22 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
     }
 
     /// Lets the files leave the store that are no longer in the tree, or no longer worth indexing.
-    pub(super) async fn queue_deleted_files(&mut self, errors: usize) -> Result<(), IndexError> {
+    pub(super) async fn queue_deleted_files(&mut self, tree: &Arc<Tree>) -> Result<(), IndexError> {
+        let errors = tree.errors.len();
         if errors > 0 {
             let message = format!("{errors} places of the tree could not be read, so no file is taken for deleted");
             self.reporter.report(Event::Warning { message });
             return Ok(());
         }
-        let noted = self.in_manifest(|manifest| manifest.paths()).await?;
-        let gone: Vec<String> = noted.into_iter().filter(|path| !self.seen.contains(path)).collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
+        let (tree, left_out) = (Arc::clone(tree), std::mem::take(&mut self.left_out));
         // Without a description the collection was never made, and nothing can be in it.
         let is_made = self.space.is_some();
         let gone = self
             .in_manifest(move |manifest| {
+                let gone = manifest.paths(|path| !tree.contains(path) || left_out.contains(path))?;
+                if gone.is_empty() {
+                    return Ok(Vec::new());
+                }
                 // Should the run end half-way and a file come back, it has to be sent again.
                 manifest.begin(gone.iter().map(|path| (path.as_str(), [].as_slice())))?;
                 let file = |path: String| {
@@ -111,6 +122,7 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
                         points: Vec::new(),
                         stale,
                         remaining: 0,
+                        is_sparse_only: false,
                     })
                 };
                 gone.into_iter().map(file).collect::<Result<Vec<_>, ManifestError>>()
@@ -119,7 +131,7 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
         for file in gone {
             self.begin(file);
         }
-        self.note_finished_if_many().await
+        Ok(())
     }
 }
 

@@ -1,19 +1,23 @@
 //! The way of a tree into the store: prepare, embed, write, note.
 //!
-//! One task drives it and owns all that is counted; files are read on blocking threads, and each call of a provider is
-//! a task of its own. What is under way is bounded by chunks (`Plan::window`), so memory is too, whatever the tree's
-//! size; only the paths are held all at once.
+//! One task drives it and owns all that is counted; files are read and cut on blocking threads, and each call of a
+//! provider is a task of its own, as many at once as the provider's pool lets through at present. What is under way is
+//! bounded by chunks (`Plan::window`), so memory is too, whatever the tree's size; only the paths are held all at once.
 //!
 //! | file | subject |
 //! |---|---|
 //! | here | what happens when: the loop, the files that are under way |
 //! | [`collection`] | the collection before and after: made, checked, dropped, deleted files |
+//! | [`notes`] | what is written to the manifest, beside all else |
 //! | [`stages`] | the two kinds of calls, and what their ends mean |
 //!
 //! A file goes through four states: it is noted as pending, its points are sent, what is stale of it is deleted, it is
 //! noted as indexed. Ids come from the content, so doing any of these twice is harmless, and a run can end at any moment.
+//! A file whose points are sent without dense vectors, since their provider is down, stays pending: the next run sends it
+//! again.
 
 mod collection;
+mod notes;
 mod stages;
 #[cfg(test)]
 mod tests;
@@ -27,23 +31,25 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use self::notes::Noted;
 use self::stages::{Embedding, Piece, Stale, Write, Writing};
 use super::batch::BatchLimits;
 use super::error::IndexError;
 use super::ids::ChunkId;
-use super::manifest::{ContentHash, Description, IndexedFile, Manifest, ManifestError};
+use super::manifest::{ContentHash, Description, IndexedFile, Manifest};
+use super::outlook::Outlook;
 use super::prepare::{ChangedFile, Prepared, prepare};
 use super::queue::{FileKey, Queue};
 use super::report::{Counts, Event, Progress, Reporter};
 use super::services::{Embedder, Store};
 use super::space::Wanted;
-use super::walk::Tree;
+use super::walk::{Found, Tree};
 
-/// Files read and cut at once; reading waits for the disk now and then.
+/// Files read and cut at once: cutting keeps a core busy, reading waits for the disk now and then.
 const READERS: usize = 4;
 
-/// Most files that are noted in one transaction: a transaction costs a sync of the disk.
-const NOTED_TOGETHER: usize = 32;
+/// Most files that are taken over from the readers at once.
+const TAKEN_TOGETHER: usize = 32;
 
 /// Files that fail one after the other, each tried twice, before the run is given up.
 const MAX_FAILURES: u32 = 10;
@@ -60,11 +66,11 @@ pub struct Plan {
     pub max_characters: usize,
     /// One call for vectors: weighed in estimated tokens.
     pub embed: BatchLimits,
-    /// Calls for vectors at once.
+    /// Most calls for vectors there ever are at once.
     pub embed_calls: usize,
     /// One upsert: weighed in bytes.
     pub upsert: BatchLimits,
-    /// Calls of the store at once.
+    /// Most calls of the store there ever are at once.
     pub store_calls: usize,
     /// One deletion.
     pub delete: BatchLimits,
@@ -96,22 +102,28 @@ pub struct Pipeline<'run, E, S> {
     /// What was counted so far.
     pub counts: Counts,
     space: Option<Description>,
+    /// Whether the provider of dense vectors is down, so that sparse ones alone are made from here on.
+    without_dense: bool,
     began: Instant,
     total: usize,
+    outlook: Outlook,
 
-    /// Paths that are in the tree, whatever becomes of them.
-    seen: HashSet<String>,
+    /// Files of the tree that are not indexed, or gone again.
+    left_out: HashSet<String>,
     files: HashMap<FileKey, FileUnderWay>,
     next_file: FileKey,
-    /// Points of those files, and stale points, that the store has not acknowledged.
+    /// Points of files that are taken over, and stale points, that the store has not acknowledged.
     unacknowledged: usize,
-    finished: Vec<IndexedFile>,
-    removed: Vec<String>,
     failures: u32,
 
+    /// To be noted as pending, and then sent.
+    changed: Vec<ChangedFile>,
+    finished: Vec<IndexedFile>,
+    removed: Vec<String>,
     pieces: Queue<Piece>,
     writes: Queue<Write>,
     removals: Queue<Stale>,
+    noting: JoinSet<Noted>,
     embedding: JoinSet<Embedding>,
     writing: JoinSet<Writing>,
 }
@@ -126,6 +138,8 @@ struct FileUnderWay {
     stale: Vec<ChunkId>,
     /// Points that are not acknowledged; then stale ones that are not.
     remaining: usize,
+    /// Some of its points have no dense vector.
+    is_sparse_only: bool,
 }
 
 impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
@@ -145,18 +159,22 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
             reporter,
             counts: Counts::default(),
             space: None,
+            without_dense: false,
             began: Instant::now(),
             total: 0,
-            seen: HashSet::new(),
+            outlook: Outlook::default(),
+            left_out: HashSet::new(),
             files: HashMap::new(),
             next_file: 0,
             unacknowledged: 0,
+            failures: 0,
+            changed: Vec::new(),
             finished: Vec::new(),
             removed: Vec::new(),
-            failures: 0,
             pieces: Queue::new(plan.embed),
             writes: Queue::new(plan.upsert),
             removals: Queue::new(plan.delete),
+            noting: JoinSet::new(),
             embedding: JoinSet::new(),
             writing: JoinSet::new(),
         }
@@ -172,40 +190,44 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
             () = cancel.cancelled() => return Ok(End::Interrupted),
             opened = self.open_collection(rebuild) => opened?,
         }
+        let tree = Arc::new(tree);
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => Ok(End::Interrupted),
-            ended = self.send(tree) => ended.map(|()| End::Complete),
+            ended = self.send(&tree) => ended.map(|()| End::Complete),
         };
         self.embedding.shutdown().await;
         self.writing.shutdown().await;
-        self.note_finished().await?;
+        self.note_the_rest().await?;
         ended
     }
 
     /// The loop: fill what has room, then wait for whatever comes next.
-    async fn send(&mut self, tree: Tree) -> Result<(), IndexError> {
+    async fn send(&mut self, tree: &Arc<Tree>) -> Result<(), IndexError> {
         self.total = tree.files.len();
-        let errors = tree.errors.len();
-        let mut source = std::pin::pin!(prepared(tree, Arc::clone(&self.manifest), self.plan.max_characters));
+        self.outlook = Outlook::of(tree);
+        let source = prepared(Arc::clone(tree), Arc::clone(&self.manifest), self.plan.max_characters);
+        let mut source = std::pin::pin!(source);
         let mut exhausted = false;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             self.dispatch(exhausted);
             if exhausted && self.is_idle() {
+                self.tell_progress();
                 return Ok(());
             }
             let now = Instant::now();
             let has_room = self.unacknowledged < self.plan.window();
             tokio::select! {
                 Some(ended) = self.embedding.join_next() => self.embedded(ended?).await?,
-                Some(ended) = self.writing.join_next() => self.written(ended?).await?,
+                Some(ended) = self.writing.join_next() => self.written(ended?)?,
+                Some(noted) = self.noting.join_next() => self.noted(noted?)?,
                 files = source.next(), if !exhausted && has_room => match files {
-                    Some(files) => self.accept(files).await?,
+                    Some(files) => self.accept(files)?,
                     None => {
                         exhausted = true;
-                        self.queue_deleted_files(errors).await?;
+                        self.queue_deleted_files(tree).await?;
                     }
                 },
                 () = until(self.pieces.held_until(now)) => {}
@@ -217,74 +239,67 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
     }
 
     fn is_idle(&self) -> bool {
-        self.embedding.is_empty()
+        self.noting.is_empty()
+            && self.embedding.is_empty()
             && self.writing.is_empty()
+            && self.changed.is_empty()
             && self.pieces.is_empty()
             && self.writes.is_empty()
             && self.removals.is_empty()
     }
 
-    /// Takes files over: those that have to be sent are noted, then queued.
-    async fn accept(&mut self, files: Vec<Result<Prepared, IndexError>>) -> Result<(), IndexError> {
-        let mut changed = Vec::new();
-        for file in files {
-            match file? {
+    /// Takes files over. Those that have to be sent are noted before they are queued.
+    fn accept(&mut self, files: Vec<(u64, Result<Prepared, IndexError>)>) -> Result<(), IndexError> {
+        for (bytes, file) in files {
+            let file = file?;
+            let (chunks, tokens) = match &file {
+                Prepared::Changed(file) => (file.chunks.len(), file.tokens()),
+                _ => (0, 0),
+            };
+            self.outlook.prepared(file.path(), bytes, chunks as u64, tokens);
+            match file {
                 Prepared::Changed(file) => {
-                    self.seen.insert(file.path.clone());
-                    changed.push(file);
+                    self.unacknowledged += chunks;
+                    self.changed.push(file);
                 }
-                Prepared::Unchanged { path } => {
-                    self.seen.insert(path);
-                    self.counts.unchanged += 1;
-                }
+                Prepared::Unchanged { .. } => self.counts.unchanged += 1,
                 Prepared::Skipped { path, reason } => {
+                    self.left_out.insert(path.clone());
                     self.counts.skipped += 1;
                     *self.counts.skipped_by_reason.entry(reason).or_default() += 1;
                     self.reporter.report(Event::Skipped { path, reason });
                 }
                 Prepared::Unreadable { path, message } => {
-                    self.seen.insert(path.clone());
                     self.counts.failed += 1;
                     self.reporter.report(Event::Failed { path, message });
                 }
-                Prepared::Gone => self.total -= 1,
+                Prepared::Gone { path } => {
+                    self.left_out.insert(path);
+                    self.total -= 1;
+                }
             }
         }
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let changed = self
-            .in_manifest(move |manifest| {
-                let ids = |file: &ChangedFile| file.chunks.iter().map(|(id, _)| *id).collect::<Vec<_>>();
-                let pending: Vec<(&str, Vec<ChunkId>)> =
-                    changed.iter().map(|file| (file.path.as_str(), ids(file))).collect();
-                manifest.begin(pending.iter().map(|(path, ids)| (*path, ids.as_slice())))?;
-                Ok(changed)
-            })
-            .await?;
-        for file in changed {
-            self.queue(file);
-        }
-        self.note_finished_if_many().await
+        Ok(())
     }
 
     fn queue(&mut self, file: ChangedFile) {
+        let points = file.ids();
         let key = self.begin(FileUnderWay {
             path: file.path,
             hash: Some(file.hash),
-            points: file.chunks.iter().map(|(id, _)| *id).collect(),
+            remaining: points.len(),
+            points,
             stale: file.stale,
-            remaining: file.chunks.len(),
+            is_sparse_only: false,
         });
-        for (id, chunk) in file.chunks {
-            self.pieces.push(Piece::new(key, id, chunk));
+        for part in file.chunks {
+            self.pieces.push(Piece::new(key, part));
         }
     }
 
     fn begin(&mut self, file: FileUnderWay) -> FileKey {
         let key = self.next_file;
         self.next_file += 1;
-        self.unacknowledged += file.remaining;
         self.files.insert(key, file);
         self.settle(key);
         key
@@ -315,6 +330,10 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
         let Some(file) = self.files.remove(&key) else { return };
         self.failures = 0;
         match file.hash {
+            Some(_) if file.is_sparse_only => {
+                self.counts.sparse_only += 1;
+                self.reporter.report(Event::SparseOnly { path: file.path });
+            }
             Some(hash) => {
                 self.counts.files += 1;
                 self.reporter.report(Event::Indexed {
@@ -359,63 +378,47 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
         })
     }
 
-    async fn note_finished_if_many(&mut self) -> Result<(), IndexError> {
-        if self.finished.len() + self.removed.len() >= NOTED_TOGETHER || self.writing.is_empty() {
-            self.note_finished().await?;
-        }
-        Ok(())
-    }
-
-    async fn note_finished(&mut self) -> Result<(), IndexError> {
-        let (finished, removed) = (std::mem::take(&mut self.finished), std::mem::take(&mut self.removed));
-        if !finished.is_empty() {
-            self.in_manifest(move |manifest| manifest.finish(&finished)).await?;
-        }
-        if !removed.is_empty() {
-            self.in_manifest(move |manifest| manifest.forget(&removed)).await?;
-        }
-        Ok(())
-    }
-
-    /// Runs a transaction on a thread that may block.
-    async fn in_manifest<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&Manifest) -> Result<T, ManifestError> + Send + 'static,
-    ) -> Result<T, IndexError> {
-        let manifest = Arc::clone(&self.manifest);
-        Ok(tokio::task::spawn_blocking(move || act(&manifest)).await??)
-    }
-
     fn tell_progress(&mut self) {
-        let counts = &self.counts;
+        let (counts, whole) = (&self.counts, self.outlook.whole());
+        let seconds = self.began.elapsed().as_secs_f64();
+        let left = whole.map(|whole| whole.chunks.saturating_sub(counts.chunks) as f64);
+        let rate = counts.chunks as f64 / seconds;
         self.reporter.report(Event::Progress(Progress {
-            files: counts.files + counts.unchanged + counts.skipped + counts.failed,
+            files: counts.files + counts.unchanged + counts.skipped + counts.failed + counts.sparse_only,
             total: self.total,
             chunks: counts.chunks,
+            total_chunks: whole.map(|whole| whole.chunks.max(counts.chunks)),
             tokens: counts.tokens,
             in_flight: self.embedding.len() + self.writing.len(),
-            seconds: self.began.elapsed().as_secs_f64(),
+            seconds,
+            seconds_left: left.map(|left| left / rate).filter(|left| left.is_finite()),
         }));
     }
 }
 
-/// The tree's files, read and cut ahead of need, in their order; as many together as are ready.
+/// The tree's files, read and cut ahead of need, each with its bytes; as many together as are ready.
 fn prepared(
-    tree: Tree,
+    tree: Arc<Tree>,
     manifest: Arc<Manifest>,
     max_characters: usize,
-) -> impl Stream<Item = Vec<Result<Prepared, IndexError>>> {
-    let base: Arc<std::path::Path> = tree.base.into();
-    stream::iter(tree.files)
-        .map(move |path| {
-            let (base, manifest) = (Arc::clone(&base), Arc::clone(&manifest));
+) -> impl Stream<Item = Vec<(u64, Result<Prepared, IndexError>)>> {
+    stream::iter(0..tree.files.len())
+        .map(move |place| {
+            let (tree, manifest) = (Arc::clone(&tree), Arc::clone(&manifest));
             async move {
-                let work = move || prepare(&base, path, Some(&manifest), max_characters);
-                Ok(tokio::task::spawn_blocking(work).await??)
+                let Some(Found { path, bytes }) = tree.files.get(place).cloned() else {
+                    return (0, Err(IndexError::Task(format!("the tree has no file {place}"))));
+                };
+                let work = move || prepare(&tree.base, path, Some(&manifest), max_characters);
+                let prepared = match tokio::task::spawn_blocking(work).await {
+                    Ok(prepared) => prepared.map_err(IndexError::from),
+                    Err(error) => Err(error.into()),
+                };
+                (bytes, prepared)
             }
         })
-        .buffered(READERS)
-        .ready_chunks(NOTED_TOGETHER)
+        .buffer_unordered(READERS)
+        .ready_chunks(TAKEN_TOGETHER)
 }
 
 /// Waits for a moment, or for ever where there is none.

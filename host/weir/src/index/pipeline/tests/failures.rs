@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use weir_runtime::CallError;
 use weir_runtime::types::{Error, HttpError};
 
-use super::fake::{POISON, World, rate_limited};
+use super::fake::{POISON, SPARSE_ONLY, World, rate_limited};
 use super::*;
 use crate::failing::refused;
 
@@ -92,14 +93,96 @@ async fn a_refused_key_stops_the_run_at_once_and_the_next_goes_on() {
     assert_eq!(contents(&world), points_of(&first_tree()).await);
 }
 
-#[tokio::test]
-async fn a_store_that_is_down_stops_the_run() {
+fn gone(operation: &'static str) -> CallError {
+    refused(operation, |_| {
+        Error::Http(HttpError::ConnectFailed("connection refused".into()))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_gone_for_a_while_is_waited_for() {
     let world = Arc::new(World::new());
-    let down = |_| Error::Http(HttpError::ConnectFailed("connection refused".into()));
-    *world.upsert_errors.lock().unwrap() = (0..100).map(|_| refused("upsert", down)).collect();
+    *world.upsert_errors.lock().unwrap() = (0..5).map(|_| gone("upsert")).collect();
     let run = Project::new(&first_tree()).run(&world).await;
+    assert_eq!((run.end.unwrap(), run.counts.failed), (End::Complete, 0));
+    assert!(run.recorder.waits() > 0);
+    assert_eq!(contents(&world), points_of(&first_tree()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_stops_the_run_and_the_next_goes_on() {
+    let world = Arc::new(World::new());
+    *world.upsert_errors.lock().unwrap() = (0..100).map(|_| gone("upsert")).collect();
+    let project = Project::new(&first_tree());
+    let began = Instant::now();
+    let run = project.run(&world).await;
     assert!(matches!(run.end.unwrap_err(), IndexError::Stopped { error, .. } if error.kind() == "connect-failed"));
-    assert!(world.upsert_calls.load(Ordering::SeqCst) <= 2);
+    assert!(began.elapsed() > Duration::from_secs(60) && began.elapsed() < Duration::from_secs(600));
+
+    world.upsert_errors.lock().unwrap().clear();
+    project.run(&world).await.end.unwrap();
+    assert_eq!(contents(&world), points_of(&first_tree()).await);
+}
+
+#[tokio::test]
+async fn without_embeddings_files_are_kept_by_their_sparse_vectors_until_the_next_run() {
+    let world = Arc::new(World::new());
+    let project = Project::new(&first_tree());
+    project.run(&world).await.end.unwrap();
+    *world.embed_errors.lock().unwrap() = (0..100).map(|_| gone("embed")).collect();
+    project.set(&second_tree());
+
+    let run = project.run(&world).await;
+
+    assert_eq!(run.end.unwrap(), End::Complete);
+    assert_eq!(
+        (
+            run.counts.sparse_only,
+            run.counts.files,
+            run.counts.failed,
+            run.counts.removed
+        ),
+        (2, 0, 0, 1)
+    );
+    assert_eq!(run.recorder.warnings(), 1);
+    assert_eq!(world.paths(), ["changes.md", "comes.txt", "stays.txt"]);
+    let sparse_only = |world: &World| {
+        contents(world)
+            .iter()
+            .filter(|(_, payload)| payload.starts_with(SPARSE_ONLY))
+            .count()
+    };
+    assert_eq!(sparse_only(&world) as u64, run.counts.chunks);
+
+    world.embed_errors.lock().unwrap().clear();
+    let run = project.run(&world).await;
+    assert_eq!(
+        (run.counts.sparse_only, run.counts.files, run.counts.unchanged),
+        (0, 2, 2)
+    );
+    assert_eq!(contents(&world), points_of(&second_tree()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn embeddings_that_go_away_in_a_run_are_waited_for_and_then_done_without() {
+    let world = Arc::new(World::new());
+    // Errors are taken from the end; one call answers before them.
+    *world.embed_errors.lock().unwrap() = (0..100).map(|_| gone("embed")).collect();
+    world.answers_first.store(1, Ordering::SeqCst);
+    let run = Project::new(&first_tree()).run(&world).await;
+    assert_eq!(run.end.unwrap(), End::Complete);
+    assert!(run.recorder.waits() > 1);
+    assert!(run.counts.sparse_only > 0 && run.counts.failed == 0);
+    assert_eq!(world.paths(), ["changes.md", "goes.txt", "stays.txt"]);
+}
+
+#[tokio::test]
+async fn a_new_collection_can_t_be_made_without_embeddings() {
+    let world = Arc::new(World::new());
+    *world.embed_errors.lock().unwrap() = (0..100).map(|_| gone("embed")).collect();
+    let run = Project::new(&first_tree()).run(&world).await;
+    assert!(matches!(run.end.unwrap_err(), IndexError::Stopped { .. }));
+    assert!(world.collections.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

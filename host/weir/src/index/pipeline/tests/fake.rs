@@ -16,6 +16,9 @@ use crate::index::services::{Embedded, Embedder, Store};
 /// A text with this in it can't be embedded.
 pub const POISON: &str = "POISON";
 
+/// Stands before the payload of a point without a dense vector.
+pub const SPARSE_ONLY: &str = "sparse only: ";
+
 /// Both providers, and what they count.
 #[derive(Default)]
 pub struct World {
@@ -24,12 +27,19 @@ pub struct World {
     pub points: Mutex<BTreeMap<String, String>>,
     /// Errors that the next calls for vectors are answered with.
     pub embed_errors: Mutex<Vec<CallError>>,
+    /// How many calls for vectors are answered before those errors come.
+    pub answers_first: AtomicUsize,
     /// The same for upserts.
     pub upsert_errors: Mutex<Vec<CallError>>,
     pub model: Mutex<String>,
     /// Most texts in one call.
     pub max_texts: Option<usize>,
     pub never_embeds: bool,
+    /// How many calls of each provider may be under way.
+    pub calls: AtomicUsize,
+    /// Calls for vectors under way, and the most there were.
+    pub in_flight: AtomicUsize,
+    pub peak: AtomicUsize,
     pub embed_calls: AtomicUsize,
     pub upsert_calls: AtomicUsize,
     pub texts: AtomicUsize,
@@ -43,6 +53,7 @@ impl World {
     pub fn new() -> World {
         World {
             model: Mutex::new("m".into()),
+            calls: AtomicUsize::new(2),
             ..World::default()
         }
     }
@@ -58,6 +69,7 @@ impl World {
     pub fn paths(&self) -> Vec<String> {
         let points = self.points.lock().unwrap();
         let path = |payload: &String| {
+            let payload = payload.trim_start_matches(SPARSE_ONLY);
             let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
             payload["path"].as_str().unwrap().to_owned()
         };
@@ -81,14 +93,35 @@ pub fn rate_limited(wait: Duration) -> CallError {
 pub struct FakeEmbedder(pub Arc<World>);
 
 impl Embedder for FakeEmbedder {
+    fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
+    async fn embed_sparse(&self, texts: Vec<String>) -> Result<Embedded, CallError> {
+        Ok(Embedded {
+            vectors: Vec::new(),
+            tokens: 0,
+            calls: 1,
+            sparse: Some(("terms".into(), terms(&texts))),
+            model: String::new(),
+        })
+    }
+
     async fn embed(&self, texts: Vec<String>) -> Result<Embedded, CallError> {
         let world = &self.0;
         world.embed_calls.fetch_add(1, Ordering::SeqCst);
+        let in_flight = world.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        world.peak.fetch_max(in_flight, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        world.in_flight.fetch_sub(1, Ordering::SeqCst);
         world.step().await;
         if world.never_embeds {
             std::future::pending::<()>().await;
         }
-        let ordered = world.embed_errors.lock().unwrap().pop();
+        let answers = world
+            .answers_first
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let ordered = answers.err().and_then(|_| world.embed_errors.lock().unwrap().pop());
         if let Some(error) = ordered {
             return Err(error);
         }
@@ -100,18 +133,22 @@ impl Embedder for FakeEmbedder {
         }
         world.texts.fetch_add(texts.len(), Ordering::SeqCst);
         world.step().await;
-        let sparse = texts.iter().map(|text| SparseVector {
-            indices: vec![text.len() as u32],
-            values: vec![1.0],
-        });
         Ok(Embedded {
             model: world.model.lock().unwrap().clone(),
             vectors: texts.iter().map(|text| vec![1.0, text.len() as f32]).collect(),
-            sparse: Some(("terms".into(), sparse.collect())),
+            sparse: Some(("terms".into(), terms(&texts))),
             tokens: 10 * texts.len() as u64,
             calls: 2,
         })
     }
+}
+
+fn terms(texts: &[String]) -> Vec<SparseVector> {
+    let term = |text: &String| SparseVector {
+        indices: vec![text.len() as u32],
+        values: vec![1.0],
+    };
+    texts.iter().map(term).collect()
 }
 
 pub struct FakeStore(pub Arc<World>);
@@ -135,6 +172,10 @@ fn uuid(id: &PointId) -> String {
 }
 
 impl Store for FakeStore {
+    fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
     async fn collections(&self) -> Result<Vec<String>, CallError> {
         self.0.step().await;
         Ok(self.0.collections.lock().unwrap().keys().cloned().collect())
@@ -171,12 +212,12 @@ impl Store for FakeStore {
         }
         for point in &points {
             assert!(point.sparse.is_some());
-            assert_eq!(point.vector.as_ref().unwrap().len(), 2);
-            self.0
-                .points
-                .lock()
-                .unwrap()
-                .insert(uuid(&point.id), point.payload.clone());
+            assert!(point.vector.as_ref().is_none_or(|vector| vector.len() == 2));
+            let kept = match point.vector {
+                Some(_) => point.payload.clone(),
+                None => format!("{SPARSE_ONLY}{}", point.payload),
+            };
+            self.0.points.lock().unwrap().insert(uuid(&point.id), kept);
         }
         self.0.step().await;
         Ok(points.len() as u64)

@@ -29,6 +29,11 @@ impl Reporter for Recorder {
 }
 
 impl Recorder {
+    fn waits(&self) -> usize {
+        let waits = |event: &&Event| matches!(event, Event::Waiting { .. });
+        self.0.iter().filter(waits).count()
+    }
+
     fn warnings(&self) -> usize {
         self.0
             .iter()
@@ -401,10 +406,26 @@ async fn what_is_under_way_is_bounded_whatever_the_tree_s_size() {
     };
     let (run, ()) = tokio::join!(project.run_with(&world, false, &cancel), stop);
     assert_eq!(run.end.unwrap(), End::Interrupted);
-    let under_way = project.manifest.paths().unwrap().len();
+    let under_way = project.manifest.paths(|_| true).unwrap().len();
     assert!(under_way > 0);
     assert!(
-        under_way <= plan(project.tree.path()).window() + NOTED_TOGETHER,
+        under_way <= plan(project.tree.path()).window() + TAKEN_TOGETHER,
         "{under_way}"
     );
+}
+
+#[tokio::test]
+async fn as_many_calls_are_under_way_as_the_provider_s_pool_lets_through() {
+    let files: Vec<(&str, String)> = vec![("a.txt", text("a", 60))];
+    for allowed in [1, 2] {
+        let world = Arc::new(World::new());
+        world.calls.store(allowed, Ordering::SeqCst);
+        Project::new(&files).run(&world).await.end.unwrap();
+        assert_eq!(world.peak.load(Ordering::SeqCst), allowed);
+    }
+    // The plan's own bound is two.
+    let world = Arc::new(World::new());
+    world.calls.store(50, Ordering::SeqCst);
+    Project::new(&files).run(&world).await.end.unwrap();
+    assert_eq!(world.peak.load(Ordering::SeqCst), 2);
 }

@@ -1,0 +1,77 @@
+//! Where a syntax tree says to cut.
+//!
+//! Nodes that follow each other stay together as long as they fit. One that does not fit any more begins the next piece; one
+//! that is too long for a piece is cut within, by the same rule. So a piece ends between two nodes of the highest level
+//! at which it can.
+
+use tree_sitter::Tree;
+
+/// A piece shorter than this part of the longest is not ended for the sake of a node that has to be cut anyway: an item's
+/// first lines are worth more with the comment or the imports above them than these are alone.
+const WORTH_A_PIECE: usize = 5;
+
+/// Places to cut into pieces of at most `most` bytes, in ascending order. Where a node without parts is longer than that,
+/// a piece is longer too.
+pub fn cuts(tree: &Tree, most: usize) -> Vec<usize> {
+    let mut cuts = Vec::new();
+    let mut piece = 0;
+    let mut cursor = tree.walk();
+    loop {
+        let range = cursor.node().byte_range();
+        if range.end.saturating_sub(piece) > most {
+            let fits_alone = range.len() <= most;
+            let before = range.start.saturating_sub(piece);
+            if before > 0 && (fits_alone || before >= most / WORTH_A_PIECE) {
+                cuts.push(range.start);
+                piece = range.start;
+            }
+            if !fits_alone && cursor.goto_first_child() {
+                continue;
+            }
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return cuts;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::language::Syntax;
+
+    fn pieces(text: &str, most: usize) -> Vec<&str> {
+        let tree = Syntax::Rust.parse(text).unwrap();
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for cut in cuts(&tree, most).into_iter().chain([text.len()]) {
+            pieces.push(&text[start..cut]);
+            start = cut;
+        }
+        pieces
+    }
+
+    #[test]
+    fn what_fits_stays_together_and_the_next_item_begins_a_piece() {
+        let text = "use a;\nuse b;\nfn c() { 1 }\nfn d() { 2 }\n";
+        assert_eq!(pieces(text, 100), [text]);
+        assert_eq!(pieces(text, 27), ["use a;\nuse b;\nfn c() { 1 }\n", "fn d() { 2 }\n"]);
+    }
+
+    #[test]
+    fn an_item_that_is_too_long_is_cut_between_its_parts() {
+        let text = "use a;\nimpl B {\n    fn c() { 1 }\n    fn d() { 2 }\n}\n";
+        assert_eq!(
+            pieces(text, 36),
+            ["use a;\nimpl B {\n    fn c() { 1 }\n    ", "fn d() { 2 }\n}\n"]
+        );
+    }
+
+    #[test]
+    fn an_item_that_is_too_long_begins_a_piece_where_the_one_before_is_worth_it() {
+        let text = "use aaaaaaaaaaaa;\nfn b() {\n    one(1);\n    two(2);\n    three(3);\n}\n";
+        assert_eq!(pieces(text, 40)[0], "use aaaaaaaaaaaa;\n");
+    }
+}
