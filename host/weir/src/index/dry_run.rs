@@ -89,7 +89,7 @@ async fn count_into(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::estimate;
+    use weir_runtime::estimate;
     use crate::index::walk::walk;
 
     struct Silent;

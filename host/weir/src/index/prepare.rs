@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::chunk::{self, Chunk};
-use super::estimate;
+use weir_runtime::estimate;
 use super::ids::{ChunkId, chunk_ids};
 use super::manifest::{ContentHash, Manifest, ManifestError};
 use super::source::{self, Skip, Source};
