@@ -1,7 +1,7 @@
 //! Terms to a sparse vector: the part of BM25 that a text alone decides. What a term is worth in a collection, its
 //! inverse document frequency, is the store's to apply.
 
-use crate::{fnv, terms};
+use crate::{fnv, singular, terms};
 
 /// How soon a term's further occurrences stop to count, and how much a text's length counts: the values Robertson and
 /// Zaragoza give in "The Probabilistic Relevance Framework: BM25 and Beyond" (2009, section 3.4).
@@ -24,7 +24,7 @@ pub enum Kind {
 
 /// The weights of one text's terms, by the terms' hashes in ascending order.
 pub struct Weights {
-    /// FNV-1a of the term.
+    /// FNV-1a of the term in the singular.
     pub indices: Vec<u32>,
     /// One weight an index.
     pub values: Vec<f32>,
@@ -44,7 +44,10 @@ impl Weigher {
     pub fn weigh(&mut self, text: &str, kind: Kind) -> Weights {
         let Self { term, hashes } = self;
         hashes.clear();
-        terms::for_each_term(text, term, |term| hashes.push(fnv::hash(term.as_bytes())));
+        terms::for_each_term(text, term, |term| {
+            let (stem, ending) = singular::split(term);
+            hashes.push(ending.bytes().fold(fnv::hash(stem.as_bytes()), fnv::push));
+        });
         hashes.sort_unstable();
         let length = hashes.len() as f32 / AVERAGE_TERMS;
         let (indices, values) = hashes
@@ -81,6 +84,13 @@ mod tests {
         assert_eq!(weight("pool of a pool", Kind::Query, "pool"), Some(2.0));
         assert_eq!(weight("pool of a pool", Kind::Query, "of"), Some(1.0));
         assert_eq!(weight("pool of a pool", Kind::Query, "lake"), None);
+    }
+
+    #[test]
+    fn singular_and_plural_are_one_term() {
+        let (one, many) = ("an entry of the class", "entries of the class");
+        assert_eq!(weight(one, Kind::Query, "entry"), weight(many, Kind::Query, "entry"));
+        assert_eq!(weight(many, Kind::Query, "class"), Some(1.0));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod bm25;
 pub mod dense;
 mod fnv;
 mod fold;
+mod singular;
 mod terms;
 mod wordpiece;
 mod words;
@@ -31,7 +32,7 @@ use dense::{DIMENSIONS, Embedder};
 /// The dense model's name: what it was made for, and its dimensions.
 const DENSE_MODEL: &str = "local-code-256";
 /// The sparse model's name.
-const SPARSE_MODEL: &str = "local-bm25";
+const SPARSE_MODEL: &str = "local-bm25-2";
 
 /// Texts in one call. A call of that many chunks of 40 lines takes about 10 ms; there is no request to save.
 const MAX_INPUTS: usize = 256;

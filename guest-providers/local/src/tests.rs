@@ -161,7 +161,7 @@ fn sparse_vectors_of_query_and_document_share_their_indices() {
     let as_kind = |kind| {
         done(Local::embed_sparse(EmbeddingRequest {
             kind,
-            ..request(&["idlePool of pools"])
+            ..request(&["idlePool of lakes"])
         }))
         .unwrap()
     };

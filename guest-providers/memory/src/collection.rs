@@ -1,29 +1,25 @@
-//! The points of one collection in RAM, and exact search over all of them.
+//! The points of one collection, and exact search over all of them.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, TryReserveError};
 
-use crate::dense::DenseRows;
-use crate::filter;
-use crate::point::{Id, Point, Schema, Term};
-use crate::rank::{Best, Candidate};
-use crate::sparse::{SparseQuery, inverse_document_frequency};
-use crate::vector_store::Filter;
+use weir_guest::Error;
 
-/// The points of one collection.
+use crate::block::{self, Block, Row};
+use crate::dense;
+use crate::draft::{Change, GONE};
+use crate::point::{Id, Schema, Term};
+use crate::rank::{Best, Candidate};
+use crate::sparse::{self, SparseQuery};
+
+/// The points of one collection, without their payloads.
 pub struct Collection {
     schema: Schema,
-    points: Vec<Kept>,
-    /// The place in `points` of each id.
-    places: HashMap<Id, u32>,
-    dense: DenseRows,
-}
-
-/// A point but for its dense vector.
-struct Kept {
-    id: Id,
-    payload: Box<str>,
-    terms: Box<[Term]>,
-    row: Option<usize>,
+    /// All but the last are full.
+    blocks: Vec<Block>,
+    len: usize,
+    /// The place of each id: made when it is first needed, which for a search is never.
+    places: OnceCell<HashMap<Id, u32>>,
 }
 
 /// A term of the query in a point of the collection.
@@ -34,14 +30,14 @@ struct Hit {
 }
 
 impl Collection {
-    /// A collection without points.
-    pub fn new(schema: Schema) -> Self {
-        let dense = DenseRows::new(schema.dimensions as usize);
+    /// The collection of these blocks.
+    pub fn new(schema: Schema, blocks: Vec<Block>) -> Self {
+        let len = blocks.iter().map(Block::len).sum();
         Self {
             schema,
-            points: Vec::new(),
-            places: HashMap::new(),
-            dense,
+            blocks,
+            len,
+            places: OnceCell::new(),
         }
     }
 
@@ -52,123 +48,133 @@ impl Collection {
 
     /// How many points there are.
     pub fn len(&self) -> usize {
-        self.points.len()
+        self.len
     }
 
-    /// The ids of all points.
-    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
-        self.points.iter().map(|point| point.id)
+    /// How many points each block has but the last.
+    pub fn rows_per_block(&self) -> usize {
+        block::rows_per_block(&self.schema)
     }
 
-    /// The ids of the points that pass `filter`.
-    pub fn passing<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = Id> + 'a {
-        self.points
-            .iter()
-            .filter(|point| filter::passes(filter, &point.payload))
-            .map(|point| point.id)
+    /// The id of the point in a place.
+    pub fn id(&self, place: u32) -> Option<Id> {
+        let (block, within) = self.block_of(place)?;
+        block.id(within)
     }
 
-    /// Whether there is a point of this id.
-    pub fn contains(&self, id: Id) -> bool {
-        self.places.contains_key(&id)
+    /// The fields of the point in a place.
+    pub fn fields(&self, place: u32) -> &[u8] {
+        match self.block_of(place) {
+            Some((block, within)) => block.fields(within),
+            None => &[],
+        }
     }
 
-    /// The id and payload of the point in a place.
-    pub fn at(&self, place: u32) -> Option<(Id, &str)> {
-        self.points.get(place as usize).map(|point| (point.id, &*point.payload))
+    /// The place of the point of this id, if there is one.
+    pub fn place(&self, id: Id) -> Option<u32> {
+        let places = || {
+            let ids = (0..self.len as u32).filter_map(|place| Some((self.id(place)?, place)));
+            ids.collect()
+        };
+        self.places.get_or_init(places).get(&id).copied()
     }
 
-    /// Makes room for `more` points, so that putting them in allocates nothing.
+    /// The rows of a block; none of one that is not there yet.
+    pub fn rows(&self, number: usize) -> Vec<Row<'_>> {
+        match self.blocks.get(number) {
+            Some(block) => block.rows(&self.schema),
+            None => Vec::new(),
+        }
+    }
+
+    /// How many blocks there are.
+    pub fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Makes room for `more` points, so that taking them in allocates nothing.
     pub fn try_reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
-        self.points.try_reserve(more)?;
-        self.places.try_reserve(more)?;
-        self.dense.try_reserve(more)
+        self.blocks.try_reserve(more / self.rows_per_block() + 1)?;
+        match self.places.get_mut() {
+            Some(places) => places.try_reserve(more),
+            None => Ok(()),
+        }
     }
 
-    /// Puts a point in, in the place of one of the same id if there is one.
-    pub fn put(&mut self, point: Point) {
-        let Point {
-            id,
-            vector,
-            terms,
-            payload,
-        } = point;
-        let place = match self.places.get(&id) {
-            Some(place) => *place,
-            None => {
-                let place = self.points.len() as u32;
-                self.places.insert(id, place);
-                self.points.push(Kept {
-                    id,
-                    payload: Box::default(),
-                    terms: Box::default(),
-                    row: None,
-                });
-                place
-            }
-        };
-        let old = self.points.get(place as usize).and_then(|kept| kept.row);
-        let row = match (old, vector) {
-            (Some(row), Some(vector)) => {
-                self.dense.replace(row, &vector);
-                Some(row)
-            }
-            (None, Some(vector)) => Some(self.dense.push(place, &vector)),
-            (Some(row), None) => {
-                self.remove_row(row);
-                None
-            }
-            (None, None) => None,
-        };
-        if let Some(kept) = self.points.get_mut(place as usize) {
-            *kept = Kept {
-                id,
-                payload,
-                terms,
-                row,
+    /// Becomes what the change makes of it.
+    pub fn apply(&mut self, change: Change) {
+        let blocks = change.len.div_ceil(self.rows_per_block());
+        for (number, record) in change.records {
+            let Some(block) = Block::new(record, &self.schema) else {
+                continue;
             };
-        }
-    }
-
-    /// Takes a point out, if it is there.
-    pub fn remove(&mut self, id: Id) {
-        let Some(place) = self.places.remove(&id) else { return };
-        let removed = self.points.swap_remove(place as usize);
-        if let Some(moved) = self.points.get(place as usize) {
-            self.places.insert(moved.id, place);
-            if let Some(row) = moved.row {
-                self.dense.reassign(row, place);
+            match self.blocks.get_mut(number) {
+                Some(old) => *old = block,
+                None => self.blocks.push(block),
             }
         }
-        if let Some(row) = removed.row {
-            self.remove_row(row);
+        self.blocks.truncate(blocks);
+        self.len = change.len;
+        if let Some(places) = self.places.get_mut() {
+            for (id, place) in change.moved {
+                match place {
+                    GONE => places.remove(&id),
+                    place => places.insert(id, place),
+                };
+            }
         }
     }
 
     /// The points whose dense vectors are nearest to `query`, which is of the schema's length, best first.
-    pub fn nearest(&self, query: &[f32], filter: Option<&Filter>, limit: usize) -> Vec<Candidate> {
+    ///
+    /// # Errors
+    /// Those of `passes`, which is asked for the places of points that are good enough.
+    pub fn nearest(
+        &self,
+        query: &[f32],
+        limit: usize,
+        mut passes: impl FnMut(u32) -> Result<bool, Error>,
+    ) -> Result<Vec<Candidate>, Error> {
         let mut best = Best::new(limit);
-        self.dense.scores(query, self.schema.distance, |point, score| {
-            self.offer(&mut best, point, score, filter)
-        });
-        best.into_sorted()
+        let mut scores = Vec::new();
+        let mut first = 0;
+        for block in &self.blocks {
+            scores.clear();
+            dense::scores(block.vectors(), query, self.schema.distance, &mut scores);
+            let marked = block.marks().zip(first..).filter(|(mark, _)| *mark);
+            for ((_, point), score) in marked.zip(&scores) {
+                self.offer(&mut best, point, *score, &mut passes)?;
+            }
+            first += block.len() as u32;
+        }
+        Ok(best.into_sorted())
     }
 
     /// The points that have terms of `query`, by BM25, best first.
-    pub fn matching(&self, query: &SparseQuery, filter: Option<&Filter>, limit: usize) -> Vec<Candidate> {
+    ///
+    /// # Errors
+    /// Those of `passes`, which is asked for the places of points that are good enough.
+    pub fn matching(
+        &self,
+        query: &SparseQuery,
+        limit: usize,
+        mut passes: impl FnMut(u32) -> Result<bool, Error>,
+    ) -> Result<Vec<Candidate>, Error> {
         let mut hits = Vec::new();
         let mut having = vec![0; query.terms().len()];
         let mut with_terms = 0;
-        for (point, kept) in (0..).zip(&self.points) {
-            with_terms += usize::from(!kept.terms.is_empty());
-            query.for_each_hit(&kept.terms, |term, weight| {
+        let terms = self.blocks.iter().flat_map(Block::terms);
+        for (point, terms) in (0..).zip(terms) {
+            with_terms += usize::from(!terms.is_empty());
+            query.for_each_hit(terms, |term, weight| {
                 hits.push(Hit { point, term, weight });
                 if let Some(having) = having.get_mut(term) {
                     *having += 1;
                 }
             });
         }
-        let worth = |(term, having): (&Term, &usize)| term.weight * inverse_document_frequency(with_terms, *having);
+        let worth =
+            |(term, having): (&Term, &usize)| term.weight * sparse::inverse_document_frequency(with_terms, *having);
         let worths: Vec<f32> = query.terms().iter().zip(&having).map(worth).collect();
 
         let mut best = Best::new(limit);
@@ -178,49 +184,80 @@ impl Collection {
                 .filter_map(|hit| Some(hit.weight * worths.get(hit.term)?))
                 .sum();
             if let Some(hit) = of_point.first() {
-                self.offer(&mut best, hit.point, score, filter);
+                self.offer(&mut best, hit.point, score, &mut passes)?;
             }
         }
-        best.into_sorted()
+        Ok(best.into_sorted())
     }
 
-    fn offer(&self, best: &mut Best, point: u32, score: f32, filter: Option<&Filter>) {
-        if let Some((id, payload)) = self.at(point) {
-            let passes = || filter.is_none_or(|filter| filter::passes(filter, payload));
-            best.offer(Candidate { score, id, point }, passes);
+    fn offer(
+        &self,
+        best: &mut Best,
+        point: u32,
+        score: f32,
+        passes: &mut impl FnMut(u32) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        if !best.takes(score) {
+            return Ok(());
+        }
+        match self.id(point) {
+            Some(id) => best.offer(Candidate { score, id, point }, || passes(point)),
+            None => Ok(()),
         }
     }
 
-    fn remove_row(&mut self, row: usize) {
-        if let Some(moved) = self.dense.swap_remove(row)
-            && let Some(point) = self.points.get_mut(moved as usize)
-        {
-            point.row = Some(row);
-        }
+    fn block_of(&self, place: u32) -> Option<(&Block, usize)> {
+        let rows = self.rows_per_block();
+        Some((self.blocks.get(place as usize / rows)?, place as usize % rows))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draft::Draft;
     use crate::vector_store::Distance;
 
     fn collection(distance: Distance) -> Collection {
-        Collection::new(Schema {
+        let schema = Schema {
             dimensions: 2,
             distance,
             sparse: true,
-        })
+        };
+        Collection::new(schema, Vec::new())
     }
 
-    fn point(id: u64, vector: Option<[f32; 2]>, terms: &[(u32, f32)]) -> Point {
-        let terms = terms.iter().map(|&(index, weight)| Term { index, weight }).collect();
-        Point {
+    fn remove(collection: &mut Collection, ids: impl Iterator<Item = u64>) {
+        let mut draft = Draft::new(collection);
+        ids.for_each(|id| draft.remove(Id::Number(id)));
+        let change = draft.finish().unwrap();
+        collection.apply(change);
+    }
+
+    fn put(collection: &mut Collection, id: u64, vector: Option<[f32; 2]>, terms: &[(u32, f32)]) {
+        let terms: Vec<Term> = terms.iter().map(|&(index, weight)| Term { index, weight }).collect();
+        let terms = sparse::encode(&terms);
+        let vector = vector
+            .map(|values| values.map(f32::to_le_bytes).concat())
+            .unwrap_or_default();
+        let row = Row {
             id: Id::Number(id),
-            vector: vector.map(Vec::from),
-            terms,
-            payload: "{}".into(),
-        }
+            vector: &vector,
+            terms: &terms,
+            fields: b"",
+        };
+        let mut draft = Draft::new(collection);
+        draft.put(row);
+        let change = draft.finish().unwrap();
+        collection.apply(change);
+    }
+
+    fn nearest(collection: &Collection, query: [f32; 2], limit: usize) -> Vec<(u64, f32)> {
+        found(&collection.nearest(&query, limit, |_| Ok(true)).unwrap())
+    }
+
+    fn matching(collection: &Collection, query: &SparseQuery) -> Vec<(u64, f32)> {
+        found(&collection.matching(query, 9, |_| Ok(true)).unwrap())
     }
 
     fn found(candidates: &[Candidate]) -> Vec<(u64, f32)> {
@@ -238,13 +275,12 @@ mod tests {
     fn a_search_after_any_puts_and_removals_equals_one_over_what_is_left() {
         let mut collection = collection(Distance::Dot);
         for id in 0..600 {
-            collection.put(point(id, (id % 3 != 0).then_some([id as f32, 1.0]), &[]));
+            put(&mut collection, id, (id % 3 != 0).then_some([id as f32, 1.0]), &[]);
         }
-        for id in (0..600).step_by(2) {
-            collection.remove(Id::Number(id));
-        }
+        // Many at once, across blocks, and one of them twice.
+        remove(&mut collection, (0..600).step_by(2).chain([0]));
         for id in (1..600).step_by(10) {
-            collection.put(point(id, (id % 4 == 1).then_some([-(id as f32), 1.0]), &[]));
+            put(&mut collection, id, (id % 4 == 1).then_some([-(id as f32), 1.0]), &[]);
         }
         let mut expected: Vec<(u64, f32)> = (1..600)
             .step_by(2)
@@ -256,28 +292,32 @@ mod tests {
         expected.sort_by(|a, b| b.1.total_cmp(&a.1));
 
         assert_eq!(collection.len(), 300);
-        assert_eq!(found(&collection.nearest(&[1.0, 0.0], None, 1000)), expected);
-        assert_eq!(found(&collection.nearest(&[1.0, 0.0], None, 5)), expected[..5]);
+        assert_eq!(collection.blocks(), 300_usize.div_ceil(collection.rows_per_block()));
+        for place in 0..300 {
+            assert_eq!(collection.place(collection.id(place).unwrap()), Some(place));
+        }
+        assert_eq!(nearest(&collection, [1.0, 0.0], 1000), expected);
+        assert_eq!(nearest(&collection, [1.0, 0.0], 5), expected[..5]);
     }
 
     #[test]
     fn euclidean_neighbours_are_nearest_first() {
         let mut collection = collection(Distance::Euclid);
-        collection.put(point(1, Some([3.0, 4.0]), &[]));
-        collection.put(point(2, Some([0.0, 1.0]), &[]));
-        assert_eq!(found(&collection.nearest(&[0.0, 0.0], None, 9)), [(2, -1.0), (1, -5.0)]);
+        put(&mut collection, 1, Some([3.0, 4.0]), &[]);
+        put(&mut collection, 2, Some([0.0, 1.0]), &[]);
+        assert_eq!(nearest(&collection, [0.0, 0.0], 9), [(2, -1.0), (1, -5.0)]);
     }
 
     #[test]
     fn a_sparse_score_is_the_sum_of_weights_times_the_inverse_document_frequency() {
         let mut collection = collection(Distance::Cosine);
-        collection.put(point(1, None, &[(10, 0.5), (20, 2.0)]));
-        collection.put(point(2, None, &[(10, 1.5)]));
-        collection.put(point(3, None, &[(30, 1.0)]));
-        collection.put(point(4, Some([1.0, 0.0]), &[]));
+        put(&mut collection, 1, None, &[(10, 0.5), (20, 2.0)]);
+        put(&mut collection, 2, None, &[(10, 1.5)]);
+        put(&mut collection, 3, None, &[(30, 1.0)]);
+        put(&mut collection, 4, Some([1.0, 0.0]), &[]);
         let terms = [Term { index: 10, weight: 1.0 }, Term { index: 20, weight: 3.0 }];
 
-        let found = found(&collection.matching(&SparseQuery::new(Box::new(terms)), None, 9));
+        let found = matching(&collection, &SparseQuery::new(Box::new(terms)));
 
         // Three points have a sparse vector; two of them term 10, one of them term 20.
         let (ten, twenty) = ((1.5_f32 / 2.5 + 1.0).ln(), (2.5_f32 / 1.5 + 1.0).ln());
@@ -292,14 +332,14 @@ mod tests {
     fn a_removed_point_counts_in_no_document_frequency() {
         let score_of = |removed: bool| {
             let mut collection = collection(Distance::Cosine);
-            collection.put(point(1, None, &[(10, 1.0)]));
-            collection.put(point(2, None, &[(20, 1.0)]));
+            put(&mut collection, 1, None, &[(10, 1.0)]);
+            put(&mut collection, 2, None, &[(20, 1.0)]);
             if removed {
-                collection.put(point(3, None, &[(10, 1.0)]));
-                collection.remove(Id::Number(3));
+                put(&mut collection, 3, None, &[(10, 1.0)]);
+                remove(&mut collection, [3].into_iter());
             }
             let query = SparseQuery::new(Box::new([Term { index: 10, weight: 1.0 }]));
-            found(&collection.matching(&query, None, 9))
+            matching(&collection, &query)
         };
         assert_eq!(score_of(true), score_of(false));
     }

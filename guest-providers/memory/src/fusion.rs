@@ -1,6 +1,7 @@
 //! Two rankings made into one.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 
 use crate::point::Id;
 use crate::rank::{Best, Candidate};
@@ -28,7 +29,9 @@ pub fn fuse(fusion: Fusion, [mut fused, mut other]: [Vec<Candidate>; 2], limit: 
         }
     }
     let mut best = Best::new(limit);
-    fused.into_iter().for_each(|candidate| best.offer(candidate, || true));
+    for candidate in fused {
+        let Ok(()) = best.offer(candidate, || Ok::<_, Infallible>(true));
+    }
     best.into_sorted()
 }
 

@@ -1,21 +1,25 @@
 //! The adapter that keeps points itself and searches them exactly: no server, no index to build, for collections of
-//! some tens of thousands of points.
+//! some hundred thousand points.
 //!
-//! All points are in RAM; the host's storage has them too, and an upsert or deletion is answered when it is durable
-//! there. A point takes 4 bytes a dimension, 8 a term and its payload's length.
+//! The host's storage has all of it, and an upsert or deletion is answered when it is durable there. RAM has what is
+//! searched, but not the payloads: a point takes 4 bytes a dimension, 4 a term, and what is short of its payload.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`store`] | the operations |
 //! | [`collection`] | the points of one collection, and search over them |
+//! | [`draft`] | a change to it |
 //! | [`dense`], [`sparse`], [`fusion`], [`rank`] | scores, and the order they make |
-//! | [`filter`], [`payload`] | which points pass |
-//! | [`storage`], [`layout`], [`codec`] | what is kept where, and as which bytes |
+//! | [`filter`], [`fields`], [`payload`] | which points pass |
+//! | [`storage`], [`layout`], [`block`], [`codec`] | what is kept where, and as which bytes |
 
+mod block;
 mod codec;
 mod collection;
 mod dense;
+mod draft;
 mod error;
+mod fields;
 mod filter;
 mod fusion;
 mod layout;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde_json::Value;
 use uuid::Uuid;
 use weir_guest::Error;
 use weir_guest::types::SparseVector;
 
 use crate::error::invalid;
+use crate::fields;
 use crate::vector_store::{self, Distance, PointId};
 
 /// A point's name within its collection. Numbers come before UUIDs.
@@ -95,7 +95,9 @@ pub struct Point {
     /// The sparse vector by ascending index; empty where there is none.
     pub terms: Box<[Term]>,
     /// A JSON object.
-    pub payload: Box<str>,
+    pub payload: String,
+    /// The payload's short members, as they are kept.
+    pub fields: Vec<u8>,
 }
 
 impl Point {
@@ -113,16 +115,14 @@ impl Point {
             .map(|sparse| self::terms(sparse, schema))
             .transpose()
             .map_err(in_point)?;
-        match serde_json::from_str(&point.payload) {
-            Ok(Value::Object(_)) => {}
-            Ok(_) => return Err(in_point("the payload is JSON, but no JSON object".to_owned())),
-            Err(reason) => return Err(in_point(format!("the payload is no JSON object: {reason}"))),
-        }
+        let fields = fields::encode(&point.payload)
+            .map_err(|reason| in_point(format!("the payload is no JSON object: {reason}")))?;
         Ok(Self {
             id,
             vector,
             terms: terms.unwrap_or_default(),
-            payload: point.payload.into_boxed_str(),
+            payload: point.payload,
+            fields,
         })
     }
 }
@@ -172,18 +172,19 @@ pub fn terms(sparse: SparseVector, schema: &Schema) -> Result<Box<[Term]>, Strin
             values.len()
         ));
     }
-    let mut terms: Box<[Term]> = indices
-        .into_iter()
-        .zip(values)
-        .map(|(index, weight)| Term { index, weight })
-        .collect();
-    if let Some(term) = terms.iter().find(|term| !term.weight.is_finite()) {
+    if let Some((index, _)) = indices.iter().zip(&values).find(|(_, value)| !value.is_finite()) {
         return Err(format!(
-            "the value of index {} in the sparse vector is not a finite number",
-            term.index
+            "the value of index {index} in the sparse vector is not a finite number"
         ));
     }
-    terms.sort_unstable_by_key(|term| term.index);
+    let key = |(index, value): (u32, f32)| u64::from(index) << 32 | u64::from(value.to_bits());
+    let mut keys: Vec<u64> = indices.into_iter().zip(values).map(key).collect();
+    keys.sort_unstable();
+    let term = |key: u64| Term {
+        index: (key >> 32) as u32,
+        weight: f32::from_bits(key as u32),
+    };
+    let terms: Box<[Term]> = keys.into_iter().map(term).collect();
     let twice = terms
         .iter()
         .zip(terms.iter().skip(1))

@@ -47,19 +47,28 @@ impl Best {
         }
     }
 
+    /// Whether a candidate of this score may be good enough.
+    pub fn takes(&self, score: f32) -> bool {
+        self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| score >= worst.0.score)
+    }
+
     /// Takes the candidate in if it is good enough and then `passes`: a test that costs more than a comparison is made
     /// of few.
-    pub fn offer(&mut self, candidate: Candidate, passes: impl FnOnce() -> bool) {
+    ///
+    /// # Errors
+    /// Those of `passes`.
+    pub fn offer<E>(&mut self, candidate: Candidate, passes: impl FnOnce() -> Result<bool, E>) -> Result<(), E> {
         if self.heap.len() < self.limit {
-            if passes() {
+            if passes()? {
                 self.heap.push(Reverse(candidate));
             }
         } else if let Some(mut worst) = self.heap.peek_mut()
             && candidate > worst.0
-            && passes()
+            && passes()?
         {
             *worst = Reverse(candidate);
         }
+        Ok(())
     }
 
     /// The candidates, best first.
@@ -84,9 +93,15 @@ mod tests {
         }
     }
 
+    fn offer(best: &mut Best, candidate: Candidate, passes: impl FnOnce() -> bool) {
+        let Ok(()) = best.offer(candidate, || Ok::<_, std::convert::Infallible>(passes()));
+    }
+
     fn best(limit: usize, candidates: &[Candidate]) -> Vec<u32> {
         let mut best = Best::new(limit);
-        candidates.iter().for_each(|candidate| best.offer(*candidate, || true));
+        for candidate in candidates {
+            offer(&mut best, *candidate, || true);
+        }
         best.into_sorted()
             .into_iter()
             .map(|candidate| candidate.point)
@@ -116,9 +131,10 @@ mod tests {
     #[test]
     fn only_a_candidate_that_is_good_enough_is_tested() {
         let mut best = Best::new(1);
-        best.offer(candidate(0.5, 1), || true);
-        best.offer(candidate(0.4, 2), || panic!("tested"));
-        best.offer(candidate(0.6, 3), || false);
+        offer(&mut best, candidate(0.5, 1), || true);
+        assert!(!best.takes(0.4) && best.takes(0.5));
+        offer(&mut best, candidate(0.4, 2), || panic!("tested"));
+        offer(&mut best, candidate(0.6, 3), || false);
         assert_eq!(best.into_sorted(), [candidate(0.5, 1)]);
     }
 }

@@ -3,6 +3,10 @@
 //! Points are scanned, not looked up in an inverted index: a scan needs no second copy of the terms, nothing to mend
 //! when a point goes, and its document frequencies are always those of the points that are there.
 
+//!
+//! In a record the terms of a point are grouped by weight, since a text's terms have few different ones: the weight f32,
+//! how many terms u32, their indices u32 each, ascending. By 4 bytes a term, a scan reads half of what it would by 8.
+
 use crate::point::Term;
 
 /// Words of 64 bits in a query's marks: a bit for each value of an index's low 16 bits, 8 KiB in all, so that they stay
@@ -33,17 +37,49 @@ impl SparseQuery {
         &self.terms
     }
 
-    /// Visits the terms of a point that the query has too: their places in the query, and their weights in the point.
-    pub fn for_each_hit(&self, terms: &[Term], mut visit: impl FnMut(usize, f32)) {
-        for term in terms {
-            let (word, bit) = mark(term.index);
-            if self.marks[word] & bit != 0
-                && let Ok(place) = self.terms.binary_search_by_key(&term.index, |term| term.index)
-            {
-                visit(place, term.weight);
+    /// Visits the terms of a point, as they lie in a record, that the query has too: their places in the query, and
+    /// their weights in the point.
+    pub fn for_each_hit(&self, mut terms: &[u8], mut visit: impl FnMut(usize, f32)) {
+        while let Some((weight, indices, rest)) = split_group(terms) {
+            for index in indices {
+                let index = u32::from_le_bytes(*index);
+                let (word, bit) = mark(index);
+                if self.marks[word] & bit != 0
+                    && let Ok(place) = self.terms.binary_search_by_key(&index, |term| term.index)
+                {
+                    visit(place, weight);
+                }
             }
+            terms = rest;
         }
     }
+}
+
+/// An index as it lies in a record.
+type Index = [u8; 4];
+
+/// The bytes of a point's terms.
+pub fn encode(terms: &[Term]) -> Vec<u8> {
+    let key = |term: &Term| u64::from(term.weight.to_bits()) << 32 | u64::from(term.index);
+    let mut keys: Vec<u64> = terms.iter().map(key).collect();
+    keys.sort_unstable();
+    let mut bytes = Vec::with_capacity(4 * terms.len() + 64);
+    for group in keys.chunk_by(|a, b| a >> 32 == b >> 32) {
+        if let Some(first) = group.first() {
+            bytes.extend(((first >> 32) as u32).to_le_bytes());
+            bytes.extend((group.len() as u32).to_le_bytes());
+        }
+        group.iter().for_each(|key| bytes.extend((*key as u32).to_le_bytes()));
+    }
+    bytes
+}
+
+/// The first group's weight and indices, and what is after it.
+fn split_group(terms: &[u8]) -> Option<(f32, &[Index], &[u8])> {
+    let (weight, rest) = terms.split_first_chunk()?;
+    let (count, rest) = rest.split_first_chunk()?;
+    let (indices, rest) = rest.split_at_checked(4 * u32::from_le_bytes(*count) as usize)?;
+    Some((f32::from_le_bytes(*weight), indices.as_chunks().0, rest))
 }
 
 /// The word of the marks that an index belongs to, below [`MARKS`], and its bit there.
@@ -77,10 +113,23 @@ mod tests {
     fn a_hit_is_the_same_index_whatever_its_low_bits() {
         let same_low_bits = 5 + 64 * MARKS as u32;
         let query = SparseQuery::new(terms(&[(5, 1.0), (900, 1.0)]));
-        let point = terms(&[(5, 0.25), (same_low_bits, 0.5), (900, 0.75), (901, 1.0)]);
+        let point = encode(&terms(&[(5, 0.25), (same_low_bits, 0.5), (900, 0.75), (901, 1.0)]));
         let mut hits = Vec::new();
         query.for_each_hit(&point, |place, weight| hits.push((place, weight)));
         assert_eq!(hits, [(0, 0.25), (1, 0.75)]);
+    }
+
+    #[test]
+    fn terms_of_one_weight_are_kept_by_four_bytes_each() {
+        let many: Vec<(u32, f32)> = (0..100)
+            .map(|index| (index, if index % 2 == 0 { 0.5 } else { 1.5 }))
+            .collect();
+        let bytes = encode(&terms(&many));
+        assert_eq!(bytes.len(), 2 * 8 + 100 * 4);
+        let query = SparseQuery::new(terms(&[(3, 1.0), (98, 1.0)]));
+        let mut hits = Vec::new();
+        query.for_each_hit(&bytes, |place, weight| hits.push((place, weight)));
+        assert_eq!(hits, [(1, 0.5), (0, 1.5)]);
     }
 
     #[test]

@@ -10,8 +10,8 @@ pub type Entry = (String, Vec<u8>);
 
 /// Durable values by keys. Every error is the contract's `storage`.
 pub trait Storage {
-    /// All keys, in no order.
-    fn keys(&mut self) -> Result<Vec<String>, Error>;
+    /// Whether there is no key at all.
+    fn is_empty(&mut self) -> Result<bool, Error>;
 
     /// The values of `keys`, in their order; none for a key that is not there.
     fn read(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error>;
@@ -40,18 +40,9 @@ impl HostStorage {
 }
 
 impl Storage for HostStorage {
-    fn keys(&mut self) -> Result<Vec<String>, Error> {
-        let bucket = self.bucket()?;
-        let mut keys = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page = bucket.list_keys(cursor).map_err(failed("list the keys"))?;
-            keys.extend(page.keys);
-            cursor = page.cursor;
-            if cursor.is_none() {
-                return Ok(keys);
-            }
-        }
+    fn is_empty(&mut self) -> Result<bool, Error> {
+        let page = self.bucket()?.list_keys(None).map_err(failed("list the keys"))?;
+        Ok(page.keys.is_empty())
     }
 
     fn read(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
@@ -122,8 +113,8 @@ pub mod fake {
     }
 
     impl Storage for FakeStorage {
-        fn keys(&mut self) -> Result<Vec<String>, Error> {
-            Ok(self.values.borrow().keys().rev().cloned().collect())
+        fn is_empty(&mut self) -> Result<bool, Error> {
+            Ok(self.values.borrow().is_empty())
         }
 
         fn read(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
