@@ -58,6 +58,9 @@ soak: python-clients peers
     # Twice as many descriptors as there are slow clients, of which a server takes a quarter.
     ulimit -n 16384; cargo test --locked --workspace --test bad_clients -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test index_soak -- --ignored --nocapture --test-threads=1
+    cargo test --locked --workspace --test retrieval -- --ignored --nocapture
+    cargo build --locked --workspace --release
+    cargo test --locked --workspace --release --test search_scale -- --ignored --nocapture
 
 # Fuzzes each parser of what comes from outside, for so many seconds each.
 fuzz seconds="60": build-guests cargo-fuzz

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod configuration;
+pub mod documented;
 pub mod indexing;
 mod intermediary;
 pub mod live;

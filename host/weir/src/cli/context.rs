@@ -35,7 +35,7 @@ impl Context {
         };
         Ok(Context {
             sources,
-            output: Output::new(global.json),
+            output: Output::new(global.json, global.color),
             pools: OnceLock::new(),
         })
     }

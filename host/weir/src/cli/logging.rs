@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Color, Global};
+use super::Global;
 
 /// Starts logging. `RUST_LOG` says what in detail; else `-v` and `-q` do, from the `usual` level up or down.
 pub fn log_to_stderr(global: &Global, usual: &str) {
@@ -27,13 +27,7 @@ pub fn log_to_stderr(global: &Global, usual: &str) {
         .into_iter()
         .filter_map(|directive| directive.parse().ok())
         .fold(filter, EnvFilter::add_directive);
-    let colored = match global.color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => {
-            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
+    let colored = global.color.applies(std::io::stderr().is_terminal());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -61,6 +61,17 @@ pub enum Color {
     Never,
 }
 
+impl Color {
+    /// Whether colours are wanted where the output is a terminal, or is none.
+    pub fn applies(self, terminal: bool) -> bool {
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        }
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -4,16 +4,24 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use super::Color;
+
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
+    color: Color,
 }
 
 impl Output {
     /// Output to standard output.
-    pub fn new(json: bool) -> Output {
-        Output { json }
+    pub fn new(json: bool, color: Color) -> Output {
+        Output { json, color }
+    }
+
+    /// Whether colours are wanted.
+    pub fn is_colored(&self) -> bool {
+        self.color.applies(self.is_terminal())
     }
 
     /// Whether results are to be JSON.

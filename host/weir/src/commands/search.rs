@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::cli::{Context, UsageError};
 use crate::pool_use;
-use crate::search::{self, Rerank, SearchError, SearchOptions};
+use crate::search::{self, PathFilter, Rerank, SearchError, SearchOptions};
 
 /// What `weir search` takes.
 #[derive(Debug, clap::Args)]
@@ -25,12 +25,15 @@ pub struct Args {
     /// Leave the hits in the store's order.
     #[arg(long)]
     no_rerank: bool,
-    /// Only files whose path contains this.
-    #[arg(long, value_name = "TEXT")]
-    path: Option<String>,
+    /// Only files whose path contains this, or matches it: `*.rs`, `src/**/mod.rs`.
+    #[arg(long, value_name = "TEXT|GLOB")]
+    path: Option<PathFilter>,
     /// Only this language: rust, python, markdown, ….
     #[arg(long, value_name = "NAME")]
     language: Option<String>,
+    /// Only items of this kind: function, struct, class, section, ….
+    #[arg(long, value_name = "NAME")]
+    kind: Option<String>,
     /// Tell what the pools did, too.
     #[arg(long)]
     pools: bool,
@@ -53,8 +56,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         },
         path: args.path,
         language: args.language,
+        kind: args.kind,
     };
-    let result = search::run(&host, options).await.map_err(explain)?;
+    let result = search::run(&host, &options).await.map_err(explain)?;
     for warning in &result.warnings {
         // Where standard error is closed, nobody wants to be warned.
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
@@ -62,7 +66,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if context.output.is_json() {
         context.output.json(&result)?;
     } else {
-        context.output.text(&search::show(&result))?;
+        context
+            .output
+            .text(&search::show(&result, &options.query, context.output.is_colored()))?;
     }
     if args.pools {
         let pools = pool_use::used(host.runtime().pools());

@@ -1,16 +1,13 @@
-//! What a search found, and how it is shown to people.
+//! What a search found.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use weir_runtime::vector_store::ScoredPoint;
 
 use crate::index::payload::Payload;
 
-/// Lines of a hit's text that are shown, and their length.
-const SHOWN_LINES: usize = 5;
-const SHOWN_CHARACTERS: usize = 120;
-
 /// A chunk that was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Hit {
     /// The file, from the root of the tree.
     pub path: String,
@@ -33,7 +30,7 @@ pub struct Hit {
 }
 
 /// Who put the hits in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RankedBy {
     /// A reranking model.
@@ -59,7 +56,7 @@ impl RankedBy {
 }
 
 /// The hits of a search, best first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SearchResult {
     /// Best first.
     pub hits: Vec<Hit>,
@@ -94,31 +91,6 @@ impl Hit {
     }
 }
 
-/// The hits for people: a line of place, score and symbol, and the first lines of the text.
-pub fn show(result: &SearchResult) -> String {
-    if result.hits.is_empty() {
-        return "nothing found".to_owned();
-    }
-    let hits: Vec<String> = result.hits.iter().map(show_hit).collect();
-    hits.join("\n\n")
-}
-
-fn show_hit(hit: &Hit) -> String {
-    let mut text = format!("{}:{}-{}  {:.3}", hit.path, hit.start_line, hit.end_line, hit.score);
-    if let Some(symbol) = &hit.symbol {
-        text += &format!("  {symbol}");
-    }
-    let lines: Vec<&str> = hit.text.lines().filter(|line| !line.trim().is_empty()).collect();
-    for line in lines.iter().take(SHOWN_LINES) {
-        let cut: String = line.chars().take(SHOWN_CHARACTERS).collect();
-        text += &format!("\n    {}", cut.trim_end());
-    }
-    if lines.len() > SHOWN_LINES {
-        text += "\n    …";
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,21 +106,6 @@ mod tests {
             kind: None,
             text: text.into(),
         }
-    }
-
-    #[test]
-    fn a_hit_is_shown_with_its_place_and_its_first_lines() {
-        let result = SearchResult {
-            hits: vec![hit("\nfn b() {\n\n    1;\n}\n"), hit("a\nb\nc\nd\ne\nf\n")],
-            ranked_by: RankedBy::Dense,
-            warnings: vec![],
-        };
-        assert_eq!(
-            show(&result),
-            "src/a.rs:3-9  0.500  A::b\n    fn b() {\n        1;\n    }\n\n\
-             src/a.rs:3-9  0.500  A::b\n    a\n    b\n    c\n    d\n    e\n    …"
-        );
-        assert_eq!(show(&SearchResult { hits: vec![], ..result }), "nothing found");
     }
 
     #[test]

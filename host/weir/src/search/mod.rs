@@ -4,7 +4,9 @@
 //! |---|---|
 //! | here | what is asked in which order, and what becomes of a failure |
 //! | [`backend`] | what is asked of providers, and the ones of the runtime |
-//! | [`hit`] | what is found, and how it is shown |
+//! | [`hit`] | what is found |
+//! | [`show`] | how it is shown to people |
+//! | [`path`] | which paths are asked for |
 //!
 //! The query is embedded as the tree was, dense and sparse, and the store ranks by both where it can. A reranker
 //! then reads more candidates than are asked for. What fails on the way costs quality, and is said, but not the
@@ -12,6 +14,8 @@
 
 mod backend;
 mod hit;
+mod path;
+mod show;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +26,9 @@ use weir_runtime::vector_store::{Condition, Filter, QueryRequest, ScoredPoint, T
 use weir_runtime::{CallError, Capability, reranking};
 
 pub use self::backend::{Backend, Providers};
-pub use self::hit::{Hit, RankedBy, SearchResult, show};
+pub use self::hit::{Hit, RankedBy, SearchResult};
+pub use self::path::{BadPattern, PathFilter};
+pub use self::show::{show, show_hit};
 use crate::host::{Host, HostError};
 use crate::index::manifest::{Description, Manifest, ManifestError};
 use crate::index::{IndexError, chunk, names, providers};
@@ -32,6 +38,10 @@ const CANDIDATES_PER_HIT: u32 = 5;
 
 /// And at least this many.
 const MIN_CANDIDATES: u32 = 50;
+
+/// Most points that a store is asked for where paths are matched here: beyond that, a pattern that hardly any path
+/// matches would have a large collection read through.
+const MOST_MATCHED: u32 = 10_000;
 
 /// What to search, and how.
 #[derive(Debug, Clone)]
@@ -46,10 +56,12 @@ pub struct SearchOptions {
     pub limit: u32,
     /// Whether, and by whom, hits are put in order anew.
     pub rerank: Rerank,
-    /// Only paths that contain this.
-    pub path: Option<String>,
+    /// Only such paths.
+    pub path: Option<PathFilter>,
     /// Only this language.
     pub language: Option<String>,
+    /// Only items of this kind: `function`, `struct`, `section`, ….
+    pub kind: Option<String>,
 }
 
 /// Whether, and by whom, hits are put in order anew.
@@ -134,7 +146,7 @@ impl From<IndexError> for SearchError {
 ///
 /// # Errors
 /// Where nothing is indexed, or neither kind of vector could be made or compared.
-pub async fn run(host: &Host, options: SearchOptions) -> Result<SearchResult, SearchError> {
+pub async fn run(host: &Host, options: &SearchOptions) -> Result<SearchResult, SearchError> {
     let settings = &host.config().index;
     let named = options.collection.as_ref().or(settings.collection.as_ref());
     let collection = match named {
@@ -147,7 +159,7 @@ pub async fn run(host: &Host, options: SearchOptions) -> Result<SearchResult, Se
     let mut warnings = Vec::new();
     let known = Manifest::peek(&names::manifest_file(host.data_dir(), &collection))?;
     let backend = load(host, known.as_ref(), &options.rerank, &mut warnings).await?;
-    let mut result = search(&backend, &collection, known.as_ref(), &options).await?;
+    let mut result = search(&backend, &collection, known.as_ref(), options).await?;
     result.warnings.splice(0..0, warnings);
     Ok(result)
 }
@@ -218,11 +230,7 @@ async fn search(
         limit: candidates(options.limit, backend.rerank_limit()),
         fusion: None, // the store's choice: not every store knows every way
     };
-    let (points, mut ranked_by) = query(backend, request, &mut warnings).await?;
-    let mut hits: Vec<Hit> = points
-        .into_iter()
-        .filter_map(|point| Hit::new(point, &mut warnings))
-        .collect();
+    let (mut hits, mut ranked_by) = hits(backend, request, options.path.as_ref(), &mut warnings).await?;
 
     if backend.rerank_limit().is_some() && !hits.is_empty() {
         match rerank(backend, &options.query, &hits, options.limit).await {
@@ -239,6 +247,40 @@ async fn search(
         ranked_by,
         warnings,
     })
+}
+
+/// The store's hits. Where it can't tell which paths are asked for, it is asked for more until there are enough.
+async fn hits(
+    backend: &impl Backend,
+    mut request: QueryRequest,
+    path: Option<&PathFilter>,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<Hit>, RankedBy), SearchError> {
+    let pattern = path.filter(|path| path.is_pattern());
+    let wanted = request.limit as usize;
+    loop {
+        let mut said = Vec::new();
+        let (points, ranked_by) = query(backend, request.clone(), &mut said).await?;
+        let found = points.len();
+        let mut hits: Vec<Hit> = points
+            .into_iter()
+            .filter_map(|point| Hit::new(point, &mut said))
+            .filter(|hit| pattern.is_none_or(|pattern| pattern.matches(&hit.path)))
+            .collect();
+        let all = found < request.limit as usize;
+        let most = request.limit >= MOST_MATCHED;
+        if pattern.is_none() || hits.len() >= wanted || all || most {
+            if let Some(pattern) = pattern.filter(|_| most && !all && hits.len() < wanted) {
+                said.push(format!(
+                    "only the {found} best points were looked at for paths like `{pattern}`"
+                ));
+            }
+            hits.truncate(wanted);
+            warnings.append(&mut said);
+            return Ok((hits, ranked_by));
+        }
+        request.limit = request.limit.saturating_mul(8).min(MOST_MATCHED);
+    }
 }
 
 type Vectors = (Option<Vec<f32>>, Option<SparseVector>);
@@ -338,13 +380,14 @@ fn candidates(limit: u32, rerank_limit: Option<u32>) -> u32 {
 }
 
 fn filter(options: &SearchOptions) -> Option<Filter> {
-    let path = options.path.iter().map(|part| ("path", Test::Contains(part.clone())));
-    let language = options
-        .language
-        .iter()
-        .map(|name| ("language", Test::Equals(Value::Text(name.to_lowercase()))));
+    let path = options.path.iter().filter_map(PathFilter::contained);
+    let path = path.map(|part| ("path", Test::Contains(part.to_owned())));
+    let is = |key, name: &String| (key, Test::Equals(Value::Text(name.to_lowercase())));
+    let language = options.language.iter().map(|name| is("language", name));
+    let kind = options.kind.iter().map(|name| is("kind", name));
     let must: Vec<Condition> = path
         .chain(language)
+        .chain(kind)
         .map(|(key, test)| Condition {
             key: key.to_owned(),
             test,

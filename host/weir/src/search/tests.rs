@@ -92,6 +92,7 @@ fn options() -> SearchOptions {
         rerank: Rerank::Configured,
         path: None,
         language: None,
+        kind: None,
     }
 }
 
@@ -219,11 +220,28 @@ async fn vectors_of_another_model_are_not_compared() {
     );
 }
 
+#[tokio::test]
+async fn a_pattern_of_paths_is_matched_here_and_more_is_asked_for_until_there_is_enough() {
+    let fake = Fake::default();
+    let options = SearchOptions {
+        path: Some("[c]*".parse().unwrap()),
+        limit: 1,
+        ..options()
+    };
+    let result = search(&fake, "c", None, &options).await.unwrap();
+    let paths: Vec<&str> = result.hits.iter().map(|hit| hit.path.as_str()).collect();
+    assert_eq!(paths, ["c.rs"]);
+    let asked: Vec<u32> = fake.asked.lock().unwrap().iter().map(|request| request.limit).collect();
+    assert_eq!(asked, [1, 8]);
+    assert!(result.warnings.is_empty());
+}
+
 #[test]
 fn filters_are_all_to_hold() {
     let options = SearchOptions {
-        path: Some("src/".into()),
+        path: Some("src/".parse().unwrap()),
         language: Some("Rust".into()),
+        kind: Some("function".into()),
         ..options()
     };
     let filter = filter(&options).unwrap();
@@ -232,6 +250,9 @@ fn filters_are_all_to_hold() {
     );
     assert!(
         matches!(&filter.must[1], Condition { key, test: Test::Equals(Value::Text(name)) } if key == "language" && name == "rust")
+    );
+    assert!(
+        matches!(&filter.must[2], Condition { key, test: Test::Equals(Value::Text(name)) } if key == "kind" && name == "function")
     );
     assert!(super::filter(&super::tests::options()).is_none());
 }
