@@ -38,7 +38,7 @@ demo: build
     tests/demo.sh
 
 # The whole test suite. Needs Python 3 for the official clients, and root to install the servers of `just peers`.
-test: build build-fixtures peers python-clients node-clients python-adapter chroma
+test: build build-fixtures peers python-clients node-clients python-adapter chroma browser
     cargo test --locked --workspace
     cd guest-providers && cargo native-test --locked --workspace
 
@@ -108,6 +108,14 @@ chroma:
         python3 -m venv target/chroma && \
         target/chroma/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/python/chroma.txt && \
         cp tests/python/chroma.txt target/chroma/; }
+
+# Puts what drives the browser into a folder of its own. The browser itself is Debian's.
+[private]
+browser: peers
+    @cmp -s tests/browser/package.json target/browser/installed.json || { \
+        mkdir -p target/browser && cp tests/browser/package.json target/browser/ && \
+        npm install --prefix target/browser --ignore-scripts --no-audit --no-fund --silent && \
+        cp tests/browser/package.json target/browser/installed.json; }
 
 # Measures the pool beside other clients and puts the figures into benches/README.md. Wants a machine with nothing else to do.
 [positional-arguments]

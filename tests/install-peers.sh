@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the servers and proxies that the pool is proved against, and Node for the clients in its language, where Debian's packages can be had; tells which are
-# missing where they cannot. Starts none of them.
+# Installs the servers and proxies that the pool is proved against, Node for the clients in its language, the browser that
+# opens the dashboard and the reader of metrics, where Debian's packages can be had; tells which are missing where they
+# cannot. Starts none of them.
 set -euo pipefail
 
 # command : package
@@ -10,8 +11,10 @@ peers=(
     haproxy:haproxy
     tinyproxy:tinyproxy
     danted:dante-server
+    chromium:chromium
     node:nodejs
     npm:npm
+    promtool:prometheus
 )
 
 # Servers lie where an ordinary user's PATH may not lead.

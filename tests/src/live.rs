@@ -104,9 +104,6 @@ impl Server {
     /// # Errors
     /// Where it does not run any more.
     pub fn hang_up(&self) -> anyhow::Result<()> {
-        let pid = self.pid().to_string();
-        let status = std::process::Command::new("kill").args(["-s", "HUP", &pid]).status()?;
-        anyhow::ensure!(status.success(), "no signal was sent");
-        Ok(())
+        self.signal("HUP")
     }
 }

@@ -1,7 +1,7 @@
 //! `weir serve`, running.
 
-use std::io::{BufRead, BufReader};
-use std::process::Child;
+use std::io::{BufRead, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
@@ -16,6 +16,7 @@ use crate::sentinel::Sentinel;
 /// A running server; ended when dropped. Its log and its answers are searched for secrets.
 pub struct Server {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     log: Option<JoinHandle<anyhow::Result<()>>>,
     sentinel: Sentinel,
     url: String,
@@ -41,8 +42,9 @@ impl Server {
             move || sentinel.read_log(stderr)
         });
         let stdout = child.stdout.take().context("no standard output")?;
+        let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        stdout.read_line(&mut line)?;
         let event: Value = serde_json::from_str(&line).with_context(|| format!("not listening: {line:?}"))?;
         let url = event["url"]
             .as_str()
@@ -51,6 +53,7 @@ impl Server {
         let client = PoolManager::new()?.pool("tests", PoolSettings::default())?;
         Ok(Server {
             child,
+            stdout,
             log: Some(log),
             sentinel,
             url,
@@ -101,9 +104,33 @@ impl Server {
         Ok(http::Response::from_parts(head, body))
     }
 
-    /// Its process, for signals.
+    /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends a signal by its name, `TERM` for one.
+    ///
+    /// # Errors
+    /// Where it does not run any more.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status()?;
+        anyhow::ensure!(status.success(), "no signal was sent");
+        Ok(())
+    }
+
+    /// Waits for its end; the exit status, and the last event that it told.
+    ///
+    /// # Errors
+    /// Where it told nothing.
+    pub fn ended(mut self) -> anyhow::Result<(Option<i32>, Value)> {
+        let mut events = String::new();
+        self.stdout.read_to_string(&mut events)?;
+        let status = self.child.wait()?.code();
+        let last = events.lines().next_back().context("it told nothing")?;
+        Ok((status, serde_json::from_str(last)?))
     }
 }
 

@@ -402,7 +402,7 @@ fn describe_http(error: &HttpError) -> String {
     }
 }
 
-fn http_kind(error: &HttpError) -> &'static str {
+pub(crate) fn http_kind(error: &HttpError) -> &'static str {
     match error {
         HttpError::InvalidRequest(_) => "invalid-request",
         HttpError::EgressDenied(_) => "egress-denied",

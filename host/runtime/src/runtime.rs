@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use opentelemetry::metrics::Meter;
 use tokio::time::timeout;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -32,6 +33,7 @@ use crate::lend::http::LentHttp;
 use crate::lend::redact::Redactor;
 use crate::lend::wasi_http;
 use crate::origin::Origin;
+use crate::provider::gen_ai::GenAi;
 use crate::provider::{Inner, Provider};
 use crate::spec::{EgressGrant, Isolation, Limits, ProviderSpec, host_call_bytes};
 use crate::storage::Storage;
@@ -60,6 +62,7 @@ pub struct Runtime {
     pools: PoolManager,
     /// Those in use. A pool is the same for the same filter alone, so the one it was made with is used again.
     filters: Arc<Mutex<Vec<Weak<AddressGrant>>>>,
+    gen_ai: Option<Arc<GenAi>>,
 }
 
 impl Runtime {
@@ -81,7 +84,15 @@ impl Runtime {
             compiler: Compiler::new(),
             pools: options.pools,
             filters: Arc::default(),
+            gen_ai: None,
         })
+    }
+
+    /// Measures the calls to models of every provider that is loaded from now on.
+    #[must_use]
+    pub fn measured_by(mut self, meter: &Meter) -> Runtime {
+        self.gen_ai = Some(Arc::new(GenAi::new(meter)));
+        self
     }
 
     /// The pools that are lent.
@@ -198,6 +209,7 @@ impl Runtime {
                 instances,
                 limits,
                 counters: old.map(|old| old.counters.clone()).unwrap_or_default(),
+                gen_ai: self.gen_ai.clone(),
             }),
         };
         Ok((provider, pool))

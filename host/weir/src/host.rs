@@ -30,6 +30,7 @@ use weir_runtime::{Provider, Runtime, RuntimeOptions, WasiGrant, WasiMode};
 use crate::bundled;
 use crate::config::settings::Wasi;
 use crate::config::{ComponentSource, Config, EffectiveConfig, ProviderConfig};
+use crate::telemetry::otlp;
 
 pub use error::HostError;
 pub use reload::Look;
@@ -60,7 +61,10 @@ impl Host {
     pub async fn open(config: EffectiveConfig) -> Result<Host, HostError> {
         let pools = pools(&config.config)?;
         let cache_dir = Some(config.config.cache_dir.clone());
-        let runtime = Runtime::new(RuntimeOptions { cache_dir, pools })?;
+        let mut runtime = Runtime::new(RuntimeOptions { cache_dir, pools })?;
+        if let Some(meter) = otlp::meter() {
+            runtime = runtime.measured_by(meter);
+        }
         let providers = config
             .config
             .providers

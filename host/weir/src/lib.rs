@@ -36,4 +36,4 @@ pub mod search;
 pub mod server;
 mod suggest;
 pub mod table;
-mod telemetry;
+pub mod telemetry;

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use weir::cli::{Cli, Context, ExitStatus, error_message, log_to_stderr};
 use weir::commands;
+use weir::telemetry::otlp::Otlp;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr(&cli.global, cli.command.usual_log_level());
     let json = cli.global.json;
     let status = execute(cli).unwrap_or_else(|error| {
         if let Some(message) = error_message(&error, json) {
@@ -24,8 +24,13 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<ExitStatus> {
-    let context = Context::new(&cli.global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let otlp = Otlp::start(runtime.handle());
+    log_to_stderr(&cli.global, cli.command.usual_log_level(), &otlp);
+    for problem in otlp.problems() {
+        tracing::warn!("{problem}");
+    }
+    let context = Context::new(&cli.global)?;
     let result = runtime.block_on(async {
         let interruptible = !cli.command.ends_on_signals();
         let result = tokio::select! {
@@ -37,6 +42,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitStatus> {
         context.close(&status).await;
         result
     });
+    otlp.end();
     // A blocking read of standard input would hold the program up.
     runtime.shutdown_background();
     result

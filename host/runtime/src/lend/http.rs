@@ -9,6 +9,7 @@ use http::Method;
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use weir_pool::{Pool, ResponseBody, SendOptions, Timeouts};
 
 use crate::bindings::v0_1_0::pooled_http::{self, Request, Response};
@@ -20,6 +21,7 @@ use crate::lend::egress::Egress;
 use crate::lend::failure::http_error;
 use crate::lend::headers;
 use crate::lend::redact::Redactor;
+use crate::lend::trace::Upstream;
 
 /// HTTP as one provider is lent it.
 #[derive(Debug)]
@@ -68,14 +70,17 @@ impl LentHttp {
         permit: OwnedSemaphorePermit,
     ) -> Result<Answer, HttpError> {
         let options = self.options(call, &request);
-        let request = self.admit(request).inspect_err(|error| self.tell_denial(call, error))?;
-        call.act();
-        let answer = self
-            .pool
-            .send(request, options)
-            .await
-            .map_err(http_error)
-            .inspect_err(|error| self.tell_denial(call, error))?;
+        let upstream = Upstream::begin(&request);
+        let answer = match self.admit(request, &upstream) {
+            Ok(request) => {
+                call.act();
+                let sent = self.pool.send(request, options).instrument(upstream.span()).await;
+                sent.map_err(http_error)
+            }
+            Err(error) => Err(error),
+        };
+        upstream.answered(answer.as_ref().map(http::Response::status));
+        let answer = answer.inspect_err(|error| self.tell_denial(call, error))?;
         let (parts, body) = answer.into_parts();
         Ok(Answer {
             status: parts.status.as_u16(),
@@ -85,8 +90,8 @@ impl LentHttp {
         })
     }
 
-    /// Checks the request, then puts the credential in.
-    fn admit(&self, request: Request) -> Result<http::Request<Bytes>, HttpError> {
+    /// Checks the request, then puts the credential in, and its place in the trace.
+    fn admit(&self, request: Request, upstream: &Upstream) -> Result<http::Request<Bytes>, HttpError> {
         let mut url = self.egress.admit(&request.url)?;
         let method = Method::from_bytes(request.method.as_bytes())
             .ok()
@@ -94,6 +99,7 @@ impl LentHttp {
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE)
             .ok_or_else(|| HttpError::InvalidRequest(format!("the method `{}`", request.method.escape_debug())))?;
         let mut headers = headers::admit(&request.headers)?;
+        upstream.strip(&mut headers);
         let body = Bytes::from(request.body.unwrap_or_default());
         if body.len() > self.max_request_bytes {
             let (bytes, limit) = (body.len(), self.max_request_bytes);
@@ -109,6 +115,7 @@ impl LentHttp {
             };
             self.secrets.apply(credential, &mut url, &mut headers, &signed)?;
         }
+        upstream.tell(&mut headers);
         let mut admitted = http::Request::new(body);
         *admitted.method_mut() = method;
         *admitted.uri_mut() = url

@@ -20,6 +20,7 @@ mod failure;
 mod headers;
 pub(crate) mod http;
 pub(crate) mod redact;
+mod trace;
 pub(crate) mod wasi_http;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use futures::{FutureExt, Stream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::PollSender;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use wasmtime::component::{Accessor, FutureConsumer, Source, StreamConsumer, StreamResult};
 use wasmtime::{AsContextMut, StoreContextMut};
 
@@ -18,6 +19,7 @@ use crate::capability::Capability;
 use crate::error::{CallError, CallErrorKind};
 use crate::instance::state::InstanceState;
 use crate::provider::call::Answer;
+use crate::provider::gen_ai::Asked;
 use crate::provider::{Inner, Provider};
 
 /// Pieces taken from the guest in one go.
@@ -35,6 +37,8 @@ pub struct ChatStream {
     /// The call; none when its end was told.
     call: Option<AbortOnDropHandle<Result<(), CallError>>>,
     provider: Arc<Inner>,
+    asked: Asked,
+    usage: Option<types::Usage>,
 }
 
 impl Provider {
@@ -50,11 +54,12 @@ impl Provider {
                 },
             ));
         }
+        let asked = Asked::new(&inner, "chat", request.model.as_deref());
         let (begun, begins) = oneshot::channel();
         // Shared, as the call may be run again until it has begun to answer.
         let begun = Arc::new(Mutex::new(Some(begun)));
         let (events, chunks) = mpsc::channel(CHUNKS_BUFFERED);
-        let mut call = AbortOnDropHandle::new(tokio::spawn(async move {
+        let calling = async move {
             inner
                 .call("chat", move |accessor, exports| {
                     async move {
@@ -69,7 +74,8 @@ impl Provider {
                     .boxed()
                 })
                 .await
-        }));
+        };
+        let mut call = AbortOnDropHandle::new(tokio::spawn(calling.instrument(asked.span().clone())));
         match begins.await {
             Ok(model) => Ok(ChatStream {
                 model,
@@ -77,10 +83,15 @@ impl Provider {
                 read: VecDeque::new(),
                 call: Some(call),
                 provider: self.inner.clone(),
+                asked,
+                usage: None,
             }),
             // The call ended before the answer began.
             Err(_) => match (&mut call).await {
-                Ok(Err(error)) => Err(error),
+                Ok(Err(error)) => {
+                    asked.failed(&error);
+                    Err(error)
+                }
                 _ => Err(lost(&self.inner)),
             },
         }
@@ -135,6 +146,9 @@ impl Stream for ChatStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Some(event) = self.read.pop_front() {
+                if let Event::Usage(usage) = &event {
+                    self.usage = Some(*usage);
+                }
                 return Poll::Ready(Some(Ok(event)));
             }
             if let Some(chunk) = ready!(self.chunks.poll_recv(context)) {
@@ -147,8 +161,14 @@ impl Stream for ChatStream {
             let ended = ready!(Pin::new(call).poll(context));
             self.call = None;
             return Poll::Ready(match ended {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(Err(error)),
+                Ok(Ok(())) => {
+                    self.asked.answered(&self.model, self.usage.as_ref());
+                    None
+                }
+                Ok(Err(error)) => {
+                    self.asked.failed(&error);
+                    Some(Err(error))
+                }
                 Err(_) => Some(Err(lost(&self.provider))),
             });
         }

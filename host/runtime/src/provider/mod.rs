@@ -8,10 +8,12 @@
 //! | `checked` | what an adapter may answer |
 //! | `chat_stream` | an answer that comes in pieces |
 //! | `stats` | what is counted |
+//! | `gen_ai` | calls to models, in OpenTelemetry's words |
 
 pub(crate) mod call;
 pub mod chat_stream;
 mod checked;
+pub(crate) mod gen_ai;
 mod operations;
 mod split;
 pub mod stats;
@@ -25,6 +27,7 @@ use crate::capability::Capability;
 use crate::instance::lease::Instances;
 use crate::lend::http::LentHttp;
 use crate::origin::Origin;
+use crate::provider::gen_ai::GenAi;
 use crate::provider::stats::{Counters, ProviderStats};
 use crate::spec::Limits;
 
@@ -44,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) instances: Arc<Instances>,
     /// Those of the component before it too.
     pub(crate) counters: Arc<Counters>,
+    /// Where calls to models are measured, if they are.
+    pub(crate) gen_ai: Option<Arc<GenAi>>,
 }
 
 impl Provider {

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use crate::bindings::v0_1_0::{chat, embedding, models, reranking, sparse_embedding, types, vector_store, web_search};
 use crate::capability::Capability;
 use crate::error::{CallError, CallErrorKind, Part};
+use crate::provider::gen_ai::Asked;
 use crate::provider::{Provider, checked, split};
 
 /// Calls one function of one export, or says that the component does not have it.
@@ -88,7 +89,9 @@ impl Provider {
 
     /// A conversation's next message, whole.
     pub async fn chat(&self, request: chat::Request) -> Result<chat::Response, CallError> {
-        call!(self, "chat", Chat, chat.call_chat(request))
+        let asked = Asked::new(&self.inner, "chat", request.model.as_deref());
+        let call = async { call!(self, "chat", Chat, chat.call_chat(request)) };
+        asked.of(call, |answer| (&answer.model, &answer.usage)).await
     }
 
     /// Makes a collection if it is not there; true if this call made it.
@@ -198,13 +201,17 @@ async fn embed(
 ) -> Result<embedding::Response, CallError> {
     let inputs = places.len();
     let check = move |response| checked::embedding(response, inputs);
-    call!(
-        provider,
-        "embed",
-        Embedding,
-        embedding.call_embed(inputs_at(&request, &places)),
-        check
-    )
+    let asked = Asked::new(&provider.inner, "embeddings", request.model.as_deref());
+    let call = async {
+        call!(
+            provider,
+            "embed",
+            Embedding,
+            embedding.call_embed(inputs_at(&request, &places)),
+            check
+        )
+    };
+    asked.of(call, |answer| (&answer.model, &answer.usage)).await
 }
 
 /// As [`embed`].
@@ -215,13 +222,17 @@ async fn embed_sparse(
 ) -> Result<sparse_embedding::Response, CallError> {
     let inputs = places.len();
     let check = move |response| checked::sparse(response, inputs);
-    call!(
-        provider,
-        "embed-sparse",
-        SparseEmbedding,
-        sparse_embedding.call_embed_sparse(inputs_at(&request, &places)),
-        check
-    )
+    let asked = Asked::new(&provider.inner, "embeddings", request.model.as_deref());
+    let call = async {
+        call!(
+            provider,
+            "embed-sparse",
+            SparseEmbedding,
+            sparse_embedding.call_embed_sparse(inputs_at(&request, &places)),
+            check
+        )
+    };
+    asked.of(call, |answer| (&answer.model, &answer.usage)).await
 }
 
 /// One call for the documents at these places. The best `top_n` of all are among the best `top_n` of each part.
@@ -232,13 +243,17 @@ async fn rerank(
 ) -> Result<reranking::Response, CallError> {
     let (documents, top_n) = (places.len(), request.top_n);
     let check = move |response| checked::ranking(response, documents, top_n);
-    call!(
-        provider,
-        "rerank",
-        Reranking,
-        reranking.call_rerank(documents_at(&request, &places)),
-        check
-    )
+    let asked = Asked::new(&provider.inner, "rerank", request.model.as_deref());
+    let call = async {
+        call!(
+            provider,
+            "rerank",
+            Reranking,
+            reranking.call_rerank(documents_at(&request, &places)),
+            check
+        )
+    };
+    asked.of(call, |answer| (&answer.model, &answer.usage)).await
 }
 
 fn inputs_at(request: &types::EmbeddingRequest, places: &Range<usize>) -> types::EmbeddingRequest {

@@ -96,6 +96,8 @@ pub enum Command {
     New(commands::new::Args),
     /// Show the pools of a running server.
     Pools(commands::pools::Args),
+    /// Ask a running server whether requests should be sent to it: for health checks.
+    Ready(commands::ready::Args),
     /// Check the configuration, the keys, the components, the network and this machine's limits.
     Doctor,
     /// Check or show the configuration.
@@ -103,6 +105,8 @@ pub enum Command {
     Config(commands::config::Command),
     /// Print a shell's completion script.
     Completions(commands::completions::Args),
+    /// Write the manual's pages to a folder, one a command.
+    Man(commands::man::Args),
 }
 
 impl Command {

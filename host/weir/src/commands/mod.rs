@@ -8,9 +8,11 @@ pub mod doctor;
 pub mod index;
 mod input;
 pub mod inspect;
+pub mod man;
 pub mod new;
 pub mod pools;
 pub mod providers;
+pub mod ready;
 pub mod search;
 pub mod serve;
 
@@ -31,8 +33,10 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(&args, context).await,
         Command::New(args) => new::run(args, context),
         Command::Pools(args) => pools::run(&args, context).await,
+        Command::Ready(args) => ready::run(&args, context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Config(command) => config::run(command, context),
         Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => man::run(&args),
     }
 }

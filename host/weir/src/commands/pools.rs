@@ -81,7 +81,7 @@ fn server(args: &Args, context: &Context) -> anyhow::Result<Server> {
 }
 
 /// What `--url` says. An error does not repeat it: it may hold a password.
-fn address(text: &str) -> Result<Url, UsageError> {
+pub(super) fn address(text: &str) -> Result<Url, UsageError> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))

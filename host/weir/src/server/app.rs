@@ -6,6 +6,9 @@ use arc_swap::ArcSwap;
 
 use super::auth::ApiKeys;
 use super::backend::Backend;
+use super::dashboard::events::Watchers;
+use super::dashboard::history::History;
+use super::dashboard::recent_errors::RecentErrors;
 use super::lifecycle::Lifecycle;
 use super::reloads::Reloads;
 
@@ -14,6 +17,9 @@ pub(crate) struct App {
     serving: ArcSwap<Serving>,
     pub lifecycle: Lifecycle,
     pub reloads: Reloads,
+    pub history: History,
+    pub recent_errors: RecentErrors,
+    pub watchers: Watchers,
 }
 
 /// What one configuration makes of the server.
@@ -28,6 +34,9 @@ impl App {
             serving: ArcSwap::from_pointee(Serving { backend, keys }),
             lifecycle: Lifecycle::new(),
             reloads: Reloads::default(),
+            history: History::default(),
+            recent_errors: RecentErrors::default(),
+            watchers: Watchers::default(),
         })
     }
 

@@ -71,6 +71,11 @@ impl ApiKeys {
         self
     }
 
+    /// Whether a request needs a key.
+    pub fn are_needed(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Compares with every key, each in constant time (`blake3::Hash` does).
     fn find(&self, given: &str) -> Option<&Key> {
         let given = blake3::hash(given.as_bytes());
@@ -96,8 +101,9 @@ pub(crate) async fn authenticate(
     Ok(next.run(request).await)
 }
 
-fn admit(keys: &ApiKeys, headers: &HeaderMap) -> Result<Spending, ApiError> {
-    if keys.0.is_empty() {
+/// Whether a request with these headers may come in, and whose allowance it is on.
+pub(crate) fn admit(keys: &ApiKeys, headers: &HeaderMap) -> Result<Spending, ApiError> {
+    if !keys.are_needed() {
         return if asks_for_this_machine(headers) {
             Ok(Spending::default())
         } else {

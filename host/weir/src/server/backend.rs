@@ -108,6 +108,8 @@ pub(crate) struct RunError {
 /// The operations of a provider that have routes of their own. Dropping a future cancels the call.
 pub(crate) trait ProviderCalls: Send + Sync {
     fn name(&self) -> &str;
+    /// `blake3:` and the hash of its component.
+    fn digest(&self) -> &str;
     fn capabilities(&self) -> &[Capability];
     fn manifest(&self) -> &metadata::Manifest;
     fn embed(&self, request: types::EmbeddingRequest) -> BoxFuture<'_, Result<embedding::Response, CallError>>;

@@ -20,6 +20,7 @@ use weir_runtime::types::Usage;
 use super::allowance::Spending;
 use super::chat::{Head, all, finish_reason, usage};
 use super::error::ApiError;
+use super::observe::StreamFailure;
 
 /// A quarter of the shortest idle time-out in common use (nginx's `proxy_read_timeout`, 60 s).
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
@@ -31,6 +32,7 @@ pub(crate) fn sse(
     spending: Spending,
     events: BoxStream<'static, Result<Event, CallError>>,
 ) -> Response {
+    let failure = StreamFailure::default();
     let frames = frames(
         ChunkWriter {
             head,
@@ -39,11 +41,13 @@ pub(crate) fn sse(
             usage: None,
         },
         events,
+        failure.clone(),
     );
     let frames = frames.map(|data| Ok::<_, Infallible>(SseEvent::default().data(data)));
     let mut response = Sse::new(frames)
         .keep_alive(KeepAlive::new().interval(COMMENT_EVERY))
         .into_response();
+    response.extensions_mut().insert(failure);
     // nginx buffers answers unless told not to.
     response
         .headers_mut()
@@ -62,6 +66,7 @@ struct State {
 fn frames(
     writer: ChunkWriter,
     events: BoxStream<'static, Result<Event, CallError>>,
+    failure: StreamFailure,
 ) -> impl Stream<Item = String> + Send {
     let first = VecDeque::from([writer.first()]);
     let span = tracing::Span::current();
@@ -73,6 +78,7 @@ fn frames(
             over: false,
         },
         move |mut state| {
+            let failure = failure.clone();
             let next = async move {
                 loop {
                     if let Some(data) = state.ready.pop_front() {
@@ -85,7 +91,9 @@ fn frames(
                         Some(Ok(event)) => state.ready.extend(state.writer.event(event)),
                         Some(Err(error)) => {
                             tracing::warn!(%error, "the stream failed");
-                            state.ready.push_back(ApiError::from(&error).to_json().to_string());
+                            let error = ApiError::from(&error);
+                            failure.set(&error);
+                            state.ready.push_back(error.to_json().to_string());
                             state.over = true;
                         }
                         None => {

@@ -14,6 +14,7 @@
 //! | the host is saturated, or holds requests back | 503 | the kind |
 //! | a time-out of any kind | 504 | the kind |
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Json;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use weir_runtime::CallError;
 
 use super::attempt::Answered;
+use super::observe::ErrorCode;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -82,6 +84,12 @@ impl ApiError {
         self
     }
 
+    /// What it is called, for those who watch.
+    pub fn code(&self) -> ErrorCode {
+        let code = self.body.code.clone();
+        ErrorCode(code.map_or(Cow::Borrowed(self.body.class), Cow::Owned))
+    }
+
     /// The body as JSON, for a stream that has already begun.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({ "error": self.body })
@@ -99,6 +107,7 @@ impl From<&CallError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let code = self.code();
         let mut body = self.to_json();
         body["detail"] = self.body.message.clone().into();
         let mut response = (self.status, Json(body)).into_response();
@@ -108,6 +117,7 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(code);
         if let Some(answered) = self.answered {
             response.extensions_mut().insert(answered);
         }

@@ -255,6 +255,10 @@ impl ProviderCalls for FakeProvider {
         &self.name
     }
 
+    fn digest(&self) -> &str {
+        "blake3:00"
+    }
+
     fn capabilities(&self) -> &[Capability] {
         &self.capabilities
     }

@@ -7,7 +7,8 @@
 //! | `unhealthy` | every provider failed to load, or the server is stopping | 503 |
 //!
 //! A pool is degraded or unhealthy for the reasons that it gives itself ([`weir_pool::HealthReason`]). A pool that can
-//! serve nobody does not make the server unhealthy: another server would find the same provider.
+//! serve nobody does not make the server unhealthy: another server would find the same provider. Latencies are those of
+//! the last minute; the server reads its counters every second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use weir_pool::HealthStatus;
 
 use super::app::App;
 use super::backend::{Backend, PoolReport};
+use super::dashboard::history::Latency;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,9 +42,12 @@ impl From<HealthStatus> for Status {
     }
 }
 
+/// What `/health` answers.
 #[derive(Debug, Serialize)]
-struct Health {
+pub(crate) struct Health {
     status: Status,
+    /// What speaks against `healthy`, the gravest first.
+    reasons: Vec<String>,
     uptime_seconds: f64,
     configuration: Configuration,
     services: BTreeMap<String, Service>,
@@ -60,10 +65,19 @@ enum Configuration {
     },
 }
 
-/// A provider, as far as it is loaded.
+/// A provider.
+#[derive(Debug, Serialize)]
+struct Service {
+    #[serde(flatten)]
+    state: ServiceState,
+    /// Of its calls.
+    latency_seconds: Latency,
+}
+
+/// How far a provider is loaded.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-enum Service {
+enum ServiceState {
     Healthy,
     /// Loaded with its first request.
     Standby,
@@ -77,12 +91,6 @@ enum Service {
     },
 }
 
-impl Service {
-    fn is_as_it_should_be(&self) -> bool {
-        matches!(self, Service::Healthy | Service::Standby)
-    }
-}
-
 #[derive(Debug, Serialize)]
 struct PoolHealth {
     active: usize,
@@ -92,12 +100,15 @@ struct PoolHealth {
     timeouts: u64,
     pool_exhaustions: u64,
     state: Status,
+    /// Of its requests.
+    latency_seconds: Latency,
+    breakers: BTreeMap<String, &'static str>,
     /// What speaks against it, the gravest first.
     reasons: Vec<String>,
 }
 
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
-    let health = observe(&app);
+    let health = of(&app);
     let status = match health.status {
         Status::Healthy | Status::Degraded => StatusCode::OK,
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
@@ -121,7 +132,8 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static
     }
 }
 
-fn observe(app: &App) -> Health {
+/// How the server is.
+pub(crate) fn of(app: &App) -> Health {
     let backend = app.backend();
     let configuration = match app.reloads.refusal() {
         None => Configuration::Healthy,
@@ -131,24 +143,27 @@ fn observe(app: &App) -> Health {
     let http_pools: BTreeMap<_, _> = backend
         .pools()
         .into_iter()
-        .map(|report| (report.name.clone(), pool(&report)))
+        .map(|report| {
+            let latency = app.history.of_pool(&report.name).latency;
+            (report.name.clone(), pool(&report, latency))
+        })
         .collect();
     let failed = services
         .values()
-        .filter(|service| matches!(service, Service::Failed { .. }))
+        .filter(|service| matches!(service.state, ServiceState::Failed { .. }))
         .count();
-    let status = if app.lifecycle.is_draining() || (failed > 0 && failed == services.len()) {
+    let stopping = app.lifecycle.is_draining();
+    let reasons = reasons(stopping, &configuration, &services, &http_pools);
+    let status = if stopping || (failed > 0 && failed == services.len()) {
         Status::Unhealthy
-    } else if configuration != Configuration::Healthy
-        || services.values().any(|service| !service.is_as_it_should_be())
-        || http_pools.values().any(|pool| pool.state != Status::Healthy)
-    {
+    } else if !reasons.is_empty() {
         Status::Degraded
     } else {
         Status::Healthy
     };
     Health {
         status,
+        reasons,
         uptime_seconds: app.lifecycle.uptime().as_secs_f64(),
         configuration,
         services,
@@ -156,24 +171,53 @@ fn observe(app: &App) -> Health {
     }
 }
 
+/// What speaks against the server, in sentences: its stopping, then its configuration, its providers, its pools.
+fn reasons(
+    stopping: bool,
+    configuration: &Configuration,
+    services: &BTreeMap<String, Service>,
+    pools: &BTreeMap<String, PoolHealth>,
+) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if stopping {
+        reasons.push("the server is stopping".to_owned());
+    }
+    if let Configuration::Degraded { error } = configuration {
+        reasons.push(format!("the configuration that is there now was refused: {error}"));
+    }
+    reasons.extend(services.iter().filter_map(|(name, service)| match &service.state {
+        ServiceState::Healthy | ServiceState::Standby => None,
+        ServiceState::Loading => Some(format!("provider {name} is being loaded")),
+        ServiceState::Degraded { error } => Some(format!("provider {name} serves an old component: {error}")),
+        ServiceState::Failed { error } => Some(format!("provider {name} does not load: {error}")),
+    }));
+    for (name, pool) in pools {
+        let said = pool.reasons.iter();
+        reasons.extend(said.map(|reason| format!("pool {name}: {reason}")));
+    }
+    reasons
+}
+
 fn services(app: &App, backend: &dyn Backend) -> BTreeMap<String, Service> {
     let loaded = backend.loaded();
     let mut failures = backend.failures();
     let service = |name: String| {
         let serves = loaded.iter().any(|provider| provider.name() == name);
-        let service = match failures.remove(&name) {
-            Some(error) if serves => Service::Degraded { error },
-            Some(error) => Service::Failed { error },
-            None if serves => Service::Healthy,
-            None if app.lifecycle.is_loading() && backend.loads_at_start(&name) => Service::Loading,
-            None => Service::Standby,
+        let state = match failures.remove(&name) {
+            Some(error) if serves => ServiceState::Degraded { error },
+            Some(error) => ServiceState::Failed { error },
+            None if serves => ServiceState::Healthy,
+            None if app.lifecycle.is_loading() && backend.loads_at_start(&name) => ServiceState::Loading,
+            None => ServiceState::Standby,
         };
-        (name, service)
+        let latency_seconds = app.history.of_provider(&name).latency;
+        (name, Service { state, latency_seconds })
     };
     backend.provider_names().into_iter().map(service).collect()
 }
 
-fn pool(PoolReport { stats, health, .. }: &PoolReport) -> PoolHealth {
+fn pool(PoolReport { stats, health, .. }: &PoolReport, latency_seconds: Latency) -> PoolHealth {
+    let breakers = stats.breakers.iter();
     PoolHealth {
         active: stats.active,
         idle: stats.idle,
@@ -181,6 +225,10 @@ fn pool(PoolReport { stats, health, .. }: &PoolReport) -> PoolHealth {
         timeouts: stats.timeouts.values().sum(),
         pool_exhaustions: stats.pool_exhaustions,
         state: health.status().into(),
+        latency_seconds,
+        breakers: breakers
+            .map(|(origin, state)| (origin.clone(), state.as_str()))
+            .collect(),
         reasons: health.reasons.iter().map(ToString::to_string).collect(),
     }
 }
@@ -192,7 +240,7 @@ mod tests {
     use crate::server::fake::{Answer, FakeBackend, FakeProvider, get_from, pool_stats};
     use crate::server::routes::router;
     use serde_json::json;
-    use weir_pool::HealthReason;
+    use weir_pool::{BreakerState, HealthReason};
 
     async fn app(backend: FakeBackend) -> Arc<App> {
         let app = App::new(Arc::new(backend), ApiKeys::default());
@@ -209,19 +257,28 @@ mod tests {
         let mut stats = pool_stats();
         (stats.active, stats.idle, stats.total_requests, stats.pool_exhaustions) = (2, 3, 70, 1);
         stats.timeouts.extend([("pool", 1), ("read", 4)]);
-        let backend = FakeBackend::default()
-            .provider(FakeProvider::new("voyage"))
-            .pool("voyage", stats);
-        let mut answer = health_of(&app(backend).await).await;
+        stats.breakers.insert("https://a".to_owned(), BreakerState::HalfOpen);
+        let backend = |stats| {
+            let backend = FakeBackend::default().provider(FakeProvider::new("voyage"));
+            backend.pool("voyage", stats)
+        };
+        let app = app(backend(stats.clone())).await;
+        let mut earlier = stats.clone();
+        stats.total.counts[4] = 10;
+        earlier.total.counts[4] = 0;
+        app.history.read(&backend(earlier));
+        app.history.read(&backend(stats));
+        let mut answer = health_of(&app).await;
         assert!(answer.json["uptime_seconds"].take().is_f64());
         let expected = json!({
             "status": "healthy",
+            "reasons": [],
             "uptime_seconds": null,
             "configuration": {"state": "healthy"},
-            "services": {"voyage": {"state": "healthy"}},
+            "services": {"voyage": {"state": "healthy", "latency_seconds": {"p50": null, "p99": null}}},
             "http_pools": {"voyage": {
                 "active": 2, "idle": 3, "total_requests": 70, "timeouts": 5, "pool_exhaustions": 1, "state": "healthy",
-                "reasons": [],
+                "reasons": [], "latency_seconds": {"p50": 0.0175, "p99": 0.02485}, "breakers": {"https://a": "half-open"},
             }},
         });
         assert_eq!((answer.status, &answer.json), (200, &expected));
@@ -234,9 +291,14 @@ mod tests {
             .broken("down", "no secret");
         let answer = health_of(&app(backend).await).await;
         assert_eq!((answer.status, &answer.json["status"]), (200, &json!("degraded")));
+        let service = &answer.json["services"]["down"];
         assert_eq!(
-            answer.json["services"]["down"],
-            json!({"state": "failed", "error": "no secret"})
+            (&service["state"], &service["error"]),
+            (&json!("failed"), &json!("no secret"))
+        );
+        assert_eq!(
+            answer.json["reasons"],
+            json!(["provider down does not load: no secret"])
         );
     }
 
@@ -244,9 +306,14 @@ mod tests {
     async fn a_provider_that_serves_an_old_component_degrades_and_tells_why() {
         let answer = health_of(&app(FakeBackend::default().outdated("acme", "no component")).await).await;
         assert_eq!((answer.status, &answer.json["status"]), (200, &json!("degraded")));
+        let service = &answer.json["services"]["acme"];
         assert_eq!(
-            answer.json["services"]["acme"],
-            json!({"state": "degraded", "error": "no component"})
+            (&service["state"], &service["error"]),
+            (&json!("degraded"), &json!("no component"))
+        );
+        assert_eq!(
+            answer.json["reasons"],
+            json!(["provider acme serves an old component: no component"])
         );
     }
 
@@ -276,7 +343,7 @@ mod tests {
         );
         app.lifecycle.load_none();
         let answer = health_of(&app).await;
-        assert_eq!(answer.json["services"]["asleep"], json!({"state": "standby"}));
+        assert_eq!(answer.json["services"]["asleep"]["state"], json!("standby"));
         assert_eq!((answer.status, &answer.json["status"]), (200, &json!("healthy")));
     }
 
@@ -297,6 +364,7 @@ mod tests {
             let answer = health_of(&app(backend).await).await;
             let voyage = &answer.json["http_pools"]["voyage"];
             assert_eq!((&voyage["state"], &voyage["reasons"]), (&json!(state), &json!([said])));
+            assert_eq!(answer.json["reasons"], json!([format!("pool voyage: {said}")]));
             assert_eq!((answer.status, &answer.json["status"]), (200, &json!("degraded")));
         }
     }
@@ -308,7 +376,11 @@ mod tests {
 
         let stopping = app(FakeBackend::default().provider(FakeProvider::new("up"))).await;
         stopping.lifecycle.start_draining();
-        assert_eq!(health_of(&stopping).await.status, 503);
+        let answer = health_of(&stopping).await;
+        assert_eq!(
+            (answer.status, &answer.json["reasons"]),
+            (503, &json!(["the server is stopping"]))
+        );
         assert_eq!(get_from(router(stopping), "/readyz").await.status, 503);
     }
 

@@ -124,6 +124,10 @@ impl ProviderCalls for Provider {
         Provider::name(self)
     }
 
+    fn digest(&self) -> &str {
+        Provider::digest(self)
+    }
+
     fn capabilities(&self) -> &[Capability] {
         Provider::capabilities(self)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::backend::Backend;
 
@@ -15,7 +16,7 @@ pub(crate) struct Lifecycle {
     started: Instant,
     loading: AtomicBool,
     begun: AtomicBool,
-    draining: AtomicBool,
+    draining: CancellationToken,
     in_flight: watch::Sender<usize>,
 }
 
@@ -25,7 +26,7 @@ impl Lifecycle {
             started: Instant::now(),
             loading: AtomicBool::new(false),
             begun: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             in_flight: watch::Sender::new(0),
         }
     }
@@ -72,11 +73,16 @@ impl Lifecycle {
     }
 
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.is_cancelled()
     }
 
     pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.cancel();
+    }
+
+    /// Waits until the server is stopping.
+    pub async fn stopping(&self) {
+        self.draining.cancelled().await;
     }
 
     /// Counts a request as in flight until the returned value is dropped.

@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::app::App;
 use super::auth::{ApiKeys, EmptyKey};
 use super::connections::Connections;
+use super::dashboard::history::History;
 use super::reload::Reloader;
 use super::routes::router;
 use crate::config::{ConfigError, SecretError, Sources};
@@ -105,6 +106,7 @@ impl Server {
             app.lifecycle.load_none();
             None
         };
+        let _reading = AbortOnDropHandle::new(tokio::spawn(History::keep(app.clone())));
         let connections = Connections::accept(listener, router(app.clone()), shutdown).await;
         drop(loading);
         app.lifecycle.start_draining();

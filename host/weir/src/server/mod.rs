@@ -13,6 +13,7 @@ mod chat;
 mod chat_request;
 mod chat_stream;
 mod connections;
+mod dashboard;
 mod embeddings;
 mod error;
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Around every request: its id, its span, its headers, and its place among those in flight.
 
+use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
@@ -17,8 +18,10 @@ use tracing::field::Empty;
 
 use super::app::App;
 use super::attempt::Answered;
+use super::error::ApiError;
 use super::lifecycle::InFlight;
 use super::request_id::{REQUEST_ID, RequestId};
+use crate::telemetry::trace;
 
 /// An answer that says who gave it.
 pub(crate) fn told(answer: impl IntoResponse, answered: Answered) -> Response {
@@ -41,18 +44,31 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         provider = Empty,
         operation = Empty,
         status = Empty,
+        otel.kind = "server",
+        otel.name = Empty,
     );
+    trace::join(&span, request.headers());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(id.clone());
 
     let mut response = next.run(request).instrument(span.clone()).await;
 
     let elapsed = begun.elapsed();
     let answered = response.extensions_mut().remove::<Answered>();
+    let stream = response.extensions_mut().remove::<StreamFailure>();
     if let Some(answered) = &answered {
         span.record("provider", answered.provider.as_str());
         span.record("operation", &*answered.operation);
+        if let Some(ErrorCode(code)) = response.extensions_mut().remove() {
+            let (provider, operation) = (&answered.provider, answered.operation.clone());
+            app.recent_errors
+                .add(id.as_str(), provider, operation, response.status(), code);
+        }
     }
     span.record("status", response.status().as_u16());
+    let route = route.as_ref().map(MatchedPath::as_str);
+    trace::answered(&span, method.as_str(), route, response.status().as_u16());
     let elapsed_ms = format!("{:.3}", millis(elapsed));
     if asks {
         tracing::info!(parent: &span, elapsed_ms, "answered");
@@ -60,9 +76,16 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         tracing::debug!(parent: &span, elapsed_ms, "answered");
     }
     set_headers(response.headers_mut(), &id, answered.as_ref(), elapsed);
+    let streamed = stream.zip(answered).map(|(failure, answered)| Streamed {
+        failure,
+        answered,
+        id,
+        app,
+    });
     response.map(|body| {
         Body::new(HeldBody {
             body,
+            _streamed: streamed,
             _in_flight: in_flight,
         })
     })
@@ -91,9 +114,43 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
+/// The code of an answer that is an error.
+#[derive(Debug, Clone)]
+pub(crate) struct ErrorCode(pub Cow<'static, str>);
+
+/// Where a stream that fails after its head was sent leaves why: the status and the code that it would have had.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StreamFailure(Arc<OnceLock<(StatusCode, ErrorCode)>>);
+
+impl StreamFailure {
+    pub fn set(&self, error: &ApiError) {
+        let _ = self.0.set((error.status, error.code()));
+    }
+}
+
+/// A streamed answer, whose failure is remembered when it is over.
+struct Streamed {
+    failure: StreamFailure,
+    answered: Answered,
+    id: RequestId,
+    app: Arc<App>,
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if let Some((status, ErrorCode(code))) = self.failure.0.get() {
+            let (provider, operation) = (&self.answered.provider, self.answered.operation.clone());
+            self.app
+                .recent_errors
+                .add(self.id.as_str(), provider, operation, *status, code.clone());
+        }
+    }
+}
+
 /// A body that keeps its request in flight until it is over or dropped.
 struct HeldBody {
     body: Body,
+    _streamed: Option<Streamed>,
     _in_flight: InFlight,
 }
 

@@ -19,7 +19,7 @@ use super::attempt::Answered;
 use super::backend::RunOutput;
 use super::error::set_retry_after;
 use super::json::JsonBody;
-use super::observe::told;
+use super::observe::{ErrorCode, told};
 
 pub(crate) async fn operation(
     State(app): State<Arc<App>>,
@@ -56,7 +56,9 @@ pub(crate) async fn operation(
                 .into_response()
         }
         Err(error) => {
+            let kind = error.body["error"]["kind"].as_str().unwrap_or("unknown").to_owned();
             let mut response = (error.status, Json(error.body)).into_response();
+            response.extensions_mut().insert(ErrorCode(kind.into()));
             set_retry_after(&mut response, error.retry_after);
             response
         }

@@ -8,12 +8,14 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::app::App;
+use super::dashboard::{events, page};
 use super::error::ApiError;
 use super::{
     auth, chat, embeddings, health, metrics, models, observe, openapi, operation, pools, providers, rerank, web_search,
 };
 
 /// Every route. `/livez`, `/readyz` and `/openapi.json` are open: a probe has no key, and they tell nothing of this server.
+/// So is the dashboard's page, which asks for the key that its data needs.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let guarded = Router::new()
         .route("/v1/embeddings", post(embeddings::embeddings))
@@ -25,11 +27,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/providers", get(providers::providers))
         .route("/v1/providers/{provider}/{operation}", post(operation::operation))
         .route("/v1/pools", get(pools::pools))
+        .route("/v1/events", get(events::events))
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate));
     Router::new()
         .merge(guarded)
+        .route("/", get(page::page))
+        .route("/dashboard.css", get(page::style))
+        .route("/dashboard.js", get(page::script))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(openapi::openapi))
