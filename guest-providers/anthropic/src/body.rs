@@ -1,17 +1,11 @@
 //! The body of `POST /messages`.
 
 use conversation::data_url::{Image, image};
-use conversation::turns::{self, Conversation, Turn};
-use conversation::{Message, Object, Part, Request, Role};
+use conversation::turns::{self, Conversation};
+use conversation::{Object, Part, Request, blocks};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use weir_guest::types::Error;
-
-#[derive(Serialize)]
-struct Written<'a> {
-    role: &'static str,
-    content: Vec<Block<'a>>,
-}
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -60,8 +54,7 @@ pub(crate) fn body<'a>(
     let mut body = Object::default();
     body.set("model", &model)?;
     body.set("max_tokens", &max_tokens)?;
-    let messages = conversation.turns.iter().map(written);
-    body.set("messages", &messages.collect::<Result<Vec<_>, _>>()?)?;
+    body.set("messages", &blocks::messages::<Block>(&conversation.turns)?)?;
     let system = conversation.system.iter().map(|text| Block::Text { text });
     body.set_some(
         "system",
@@ -82,58 +75,33 @@ pub(crate) fn body<'a>(
     Ok(body)
 }
 
-fn written<'a>(turn: &Turn<'a>) -> Result<Written<'a>, Error> {
-    let mut content = Vec::new();
-    for message in &turn.messages {
-        write(message, &mut content)?;
-    }
-    Ok(Written {
-        role: if turn.is_models { "assistant" } else { "user" },
-        content,
-    })
-}
-
-fn write<'a>(message: &'a Message, blocks: &mut Vec<Block<'a>>) -> Result<(), Error> {
-    if matches!(message.role, Role::Tool) {
-        let mut content = Vec::new();
-        write_parts(&message.content, &mut content)?;
-        blocks.push(Block::ToolResult {
-            tool_use_id: turns::answered(message)?,
-            content,
-        });
-        return Ok(());
-    }
-    write_parts(&message.content, blocks)?;
-    for call in &message.tool_calls {
-        blocks.push(Block::ToolUse {
-            id: &call.id,
-            name: &call.name,
-            input: turns::arguments(call)?,
-        });
-    }
-    Ok(())
-}
-
-fn write_parts<'a>(parts: &'a [Part], blocks: &mut Vec<Block<'a>>) -> Result<(), Error> {
-    for part in parts {
-        blocks.push(match part {
+impl<'a> blocks::Block<'a> for Block<'a> {
+    fn part(part: &'a Part) -> Result<Option<Self>, Error> {
+        Ok(match part {
             // The API refuses empty texts.
-            Part::Text(text) if text.is_empty() => continue,
-            Part::Text(text) => Block::Text { text },
-            Part::ImageUrl(url) => Block::Image {
+            Part::Text(text) if text.is_empty() => None,
+            Part::Text(text) => Some(Block::Text { text }),
+            Part::ImageUrl(url) => Some(Block::Image {
                 source: match image(url)? {
                     Image::Inline { media_type, data } => Source::Base64 { media_type, data },
                     Image::At(url) => Source::Url { url },
                 },
-            },
-        });
+            }),
+        })
     }
-    Ok(())
+
+    fn call(id: &'a str, name: &'a str, input: &'a RawValue) -> Self {
+        Block::ToolUse { id, name, input }
+    }
+
+    fn result(tool_use_id: &'a str, content: Vec<Self>) -> Self {
+        Block::ToolResult { tool_use_id, content }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use conversation::{Parameter, ToolCall};
+    use conversation::{Message, Parameter, Role, ToolCall};
     use serde_json::{Value, json};
 
     use super::*;

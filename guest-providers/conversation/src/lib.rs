@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`provider!`] | the exports of an adapter, over the contract's records, which are here |
 //! | [`turns`] | a conversation as these APIs want it: the system apart, two sides that take turns |
+//! | [`blocks`] | messages that are made of blocks |
 //! | [`data_url`] | images |
 //! | [`object`] | a request's body that the caller's parameters are laid over |
 //! | [`tool_blocks`] | calls in answers that come in events |
 
 mod provider;
 
+pub mod blocks;
 pub mod data_url;
 pub mod object;
 pub mod tool_blocks;

@@ -1,18 +1,12 @@
 //! The request's body.
 
 use conversation::data_url::{Image, image};
-use conversation::turns::{self, Conversation, Turn};
-use conversation::{Message, Object, Part, Request, Role};
+use conversation::turns::{self, Conversation};
+use conversation::{Object, Part, Request, blocks};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use weir_guest::failure;
 use weir_guest::types::Error;
-
-#[derive(Serialize)]
-struct Written<'a> {
-    role: &'static str,
-    content: Vec<Block<'a>>,
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -68,8 +62,7 @@ struct Schema<'a> {
 pub(crate) fn body(request: &Request) -> Result<Object<'_>, Error> {
     let conversation = Conversation::of(&request.messages)?;
     let mut body = Object::default();
-    let messages = conversation.turns.iter().map(written);
-    body.set("messages", &messages.collect::<Result<Vec<_>, _>>()?)?;
+    body.set("messages", &blocks::messages::<Block>(&conversation.turns)?)?;
     let system = conversation.system.iter().map(|text| Block::Text(text));
     body.set_some(
         "system",
@@ -98,64 +91,41 @@ pub(crate) fn body(request: &Request) -> Result<Object<'_>, Error> {
     Ok(body)
 }
 
-fn written<'a>(turn: &Turn<'a>) -> Result<Written<'a>, Error> {
-    let mut content = Vec::new();
-    for message in &turn.messages {
-        write(message, &mut content)?;
-    }
-    Ok(Written {
-        role: if turn.is_models { "assistant" } else { "user" },
-        content,
-    })
-}
-
-fn write<'a>(message: &'a Message, blocks: &mut Vec<Block<'a>>) -> Result<(), Error> {
-    if matches!(message.role, Role::Tool) {
-        let mut content = Vec::new();
-        write_parts(&message.content, &mut content)?;
-        blocks.push(Block::ToolResult {
-            tool_use_id: turns::answered(message)?,
-            content,
-        });
-        return Ok(());
-    }
-    write_parts(&message.content, blocks)?;
-    for call in &message.tool_calls {
-        blocks.push(Block::ToolUse {
-            tool_use_id: &call.id,
-            name: &call.name,
-            input: turns::arguments(call)?,
-        });
-    }
-    Ok(())
-}
-
-fn write_parts<'a>(parts: &'a [Part], blocks: &mut Vec<Block<'a>>) -> Result<(), Error> {
-    for part in parts {
-        blocks.push(match part {
+impl<'a> blocks::Block<'a> for Block<'a> {
+    fn part(part: &'a Part) -> Result<Option<Self>, Error> {
+        match part {
             // The API refuses blank texts.
-            Part::Text(text) if text.trim().is_empty() => continue,
-            Part::Text(text) => Block::Text(text),
+            Part::Text(text) if text.trim().is_empty() => Ok(None),
+            Part::Text(text) => Ok(Some(Block::Text(text))),
             Part::ImageUrl(url) => match image(url)? {
-                Image::Inline { media_type, data } => Block::Image {
+                Image::Inline { media_type, data } => Ok(Some(Block::Image {
                     // png, jpeg, gif, webp
                     format: media_type.strip_prefix("image/").unwrap_or(media_type),
                     source: Source { bytes: data },
-                },
-                Image::At(_) => {
-                    return Err(failure::refused(
-                        "Bedrock fetches no images: send the image itself in a `data:` URL",
-                    ));
-                }
+                })),
+                Image::At(_) => Err(failure::refused(
+                    "Bedrock fetches no images: send the image itself in a `data:` URL",
+                )),
             },
-        });
+        }
     }
-    Ok(())
+
+    fn call(tool_use_id: &'a str, name: &'a str, input: &'a RawValue) -> Self {
+        Block::ToolUse {
+            tool_use_id,
+            name,
+            input,
+        }
+    }
+
+    fn result(tool_use_id: &'a str, content: Vec<Self>) -> Self {
+        Block::ToolResult { tool_use_id, content }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use conversation::{Parameter, ToolCall};
+    use conversation::{Message, Parameter, Role, ToolCall};
     use serde_json::json;
 
     use super::*;
