@@ -3,6 +3,7 @@
 //! its providers, the list of models.
 
 mod features;
+mod loading;
 
 use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
 use openai_api::{chat as chats, embeddings, errors, models as lists};
@@ -92,7 +93,7 @@ async fn send(request: Request) -> Result<Response, Error> {
 }
 
 fn authorized(request: Request) -> Request {
-    request.bearer(API_KEY).classify(classify)
+    request.bearer(API_KEY).refusal(loading::read).classify(classify)
 }
 
 /// A batch or a text that is too large is a refusal as any other: the words are text-embeddings-inference's.
