@@ -4,6 +4,7 @@ use serde::Serialize;
 use weir_guest::failure;
 use weir_guest::types::Error;
 
+use crate::substring::Substring;
 use crate::vector_store::{self, Range, Test, Value};
 
 #[derive(Default, Serialize)]
@@ -31,6 +32,7 @@ enum Match<'a> {
     Value(Scalar<'a>),
     Any(Vec<Scalar<'a>>),
     Text(&'a str),
+    Substring(&'a str),
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -62,23 +64,23 @@ struct Field<'a> {
 ///
 /// # Errors
 /// `invalid-input` for a bound that is not finite.
-pub(crate) fn filter(filter: &vector_store::Filter) -> Result<Option<Filter<'_>>, Error> {
+pub(crate) fn filter(filter: &vector_store::Filter, substring: Substring) -> Result<Option<Filter<'_>>, Error> {
     let vector_store::Filter { must, should, must_not } = filter;
     if must.is_empty() && should.is_empty() && must_not.is_empty() {
         return Ok(None);
     }
     Ok(Some(Filter {
-        must: all(must)?,
-        should: all(should)?,
-        must_not: all(must_not)?,
+        must: all(must, substring)?,
+        should: all(should, substring)?,
+        must_not: all(must_not, substring)?,
     }))
 }
 
-fn all(conditions: &[vector_store::Condition]) -> Result<Vec<Condition<'_>>, Error> {
-    conditions.iter().map(condition).collect()
+fn all(conditions: &[vector_store::Condition], substring: Substring) -> Result<Vec<Condition<'_>>, Error> {
+    conditions.iter().map(|asked| condition(asked, substring)).collect()
 }
 
-fn condition(condition: &vector_store::Condition) -> Result<Condition<'_>, Error> {
+fn condition(condition: &vector_store::Condition, substring: Substring) -> Result<Condition<'_>, Error> {
     let key = condition.key.as_str();
     Ok(match &condition.test {
         Test::Equals(value) => Condition::Match {
@@ -97,7 +99,10 @@ fn condition(condition: &vector_store::Condition) -> Result<Condition<'_>, Error
         },
         Test::Contains(text) => Condition::Match {
             key,
-            r#match: Match::Text(text),
+            r#match: match substring {
+                Substring::Text => Match::Text(text),
+                Substring::Substring => Match::Substring(text),
+            },
         },
         Test::IsEmpty => Condition::IsEmpty {
             is_empty: Field { key },
@@ -166,7 +171,7 @@ pub(crate) mod tests {
 
     fn written(test: Test) -> serde_json::Value {
         let filter_asked = must("k", test);
-        let written = serde_json::to_value(filter(&filter_asked).unwrap()).unwrap();
+        let written = serde_json::to_value(filter(&filter_asked, Substring::Text).unwrap()).unwrap();
         written["must"][0].clone()
     }
 
@@ -194,6 +199,9 @@ pub(crate) mod tests {
             written(Test::Contains("a".into())),
             json!({"key": "k", "match": {"text": "a"}})
         );
+        let contains = must("k", Test::Contains("a".into()));
+        let newer = serde_json::to_value(filter(&contains, Substring::Substring).unwrap()).unwrap();
+        assert_eq!(newer["must"][0], json!({"key": "k", "match": {"substring": "a"}}));
         assert_eq!(written(Test::IsEmpty), json!({"is_empty": {"key": "k"}}));
         let range = Range {
             gt: None,
@@ -230,7 +238,7 @@ pub(crate) mod tests {
             should: vec![],
             must_not: vec![],
         };
-        assert!(filter(&empty).unwrap().is_none());
+        assert!(filter(&empty, Substring::Text).unwrap().is_none());
     }
 
     #[test]
@@ -242,7 +250,7 @@ pub(crate) mod tests {
             lte: None,
         };
         assert!(matches!(
-            filter(&must("k", Test::InRange(range))),
+            filter(&must("k", Test::InRange(range)), Substring::Text),
             Err(Error::InvalidInput(_))
         ));
     }

@@ -7,6 +7,7 @@
 //! | [`points`] | points written, deleted, counted |
 //! | [`query`] | points found, by one vector or by both |
 //! | [`filter`] | conditions on payloads |
+//! | [`substring`] | one of their words, by the server's version |
 //! | [`answer`] | what Qdrant wraps around every answer |
 
 mod answer;
@@ -14,11 +15,13 @@ mod collections;
 mod filter;
 mod points;
 mod query;
+mod substring;
 mod vectors;
 
 use weir_guest::types::Error;
 use weir_guest::{Limits, Manifest, Request, Setting, failure, url};
 
+use substring::Substring;
 use vector_store::{Collection, Filter, Point, QueryRequest, ScoredPoint, Selection};
 
 struct Qdrant;
@@ -96,7 +99,8 @@ impl vector_store::Guest for Qdrant {
 
     async fn query(request: QueryRequest) -> Result<Vec<ScoredPoint>, Error> {
         let server = Server::configured()?;
-        let Some(query) = query::query(&server.url, &request)? else {
+        let substring = server.substring("query", request.filter.as_ref()).await?;
+        let Some(query) = query::query(&server.url, &request, substring)? else {
             return Ok(Vec::new());
         };
         query::read(server.request("query", query)?.send().await?.body())
@@ -107,7 +111,13 @@ impl vector_store::Guest for Qdrant {
             return Ok(Some(0));
         }
         let server = Server::configured()?;
-        let request = server.request("delete", points::delete(&server.url, &collection, &selection)?)?;
+        let filter = match &selection {
+            Selection::Filter(filter) => Some(filter),
+            Selection::Ids(_) => None,
+        };
+        let substring = server.substring("delete", filter).await?;
+        let request = points::delete(&server.url, &collection, &selection, substring)?;
+        let request = server.request("delete", request)?;
         points::completed(request.send().await?.body())?;
         // Qdrant does not tell how many there were.
         Ok(None)
@@ -115,7 +125,9 @@ impl vector_store::Guest for Qdrant {
 
     async fn count(collection: String, filter: Option<Filter>) -> Result<u64, Error> {
         let server = Server::configured()?;
-        let request = server.request("count", points::count(&server.url, &collection, filter.as_ref())?)?;
+        let substring = server.substring("count", filter.as_ref()).await?;
+        let request = points::count(&server.url, &collection, filter.as_ref(), substring)?;
+        let request = server.request("count", request)?;
         points::read_count(request.send().await?.body())
     }
 
@@ -153,6 +165,15 @@ impl Server {
             url: BASE_URL.url()?,
             keyed,
         })
+    }
+
+    /// The word for a part of a text; the server is asked only if a filter has one.
+    async fn substring(&self, operation: &str, filter: Option<&Filter>) -> Result<Substring, Error> {
+        if !filter.is_some_and(substring::is_in) {
+            return Ok(Substring::Text);
+        }
+        let root = self.request(operation, substring::request(&self.url))?;
+        substring::read(root.send().await?.body())
     }
 
     fn request(&self, operation: &str, request: Request) -> Result<Request, Error> {

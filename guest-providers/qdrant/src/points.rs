@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use weir_guest::types::Error;
 use weir_guest::{Failure, Request, failure};
 
+use crate::substring::Substring;
 use crate::vector_store::{self, Point, PointId, Selection};
 use crate::vectors::{self, Sparse};
 use crate::{answer, collection_url, filter};
@@ -81,10 +82,15 @@ pub(crate) fn upsert(base_url: &str, collection: &str, points: &[Point]) -> Resu
     Ok(Request::put(url).json(&Upsert { points }).replay_safe())
 }
 
-pub(crate) fn delete(base_url: &str, collection: &str, selection: &Selection) -> Result<Request, Error> {
+pub(crate) fn delete(
+    base_url: &str,
+    collection: &str,
+    selection: &Selection,
+    substring: Substring,
+) -> Result<Request, Error> {
     let body = match selection {
         Selection::Ids(ids) => Delete::Points(ids.iter().map(Id).collect()),
-        Selection::Filter(asked) => match filter::filter(asked)? {
+        Selection::Filter(asked) => match filter::filter(asked, substring)? {
             Some(filter) => Delete::Filter(filter),
             None => {
                 return Err(failure::refused(
@@ -100,8 +106,13 @@ pub(crate) fn delete(base_url: &str, collection: &str, selection: &Selection) ->
     )
 }
 
-pub(crate) fn count(base_url: &str, collection: &str, asked: Option<&vector_store::Filter>) -> Result<Request, Error> {
-    let filter = asked.map_or(Ok(None), filter::filter)?;
+pub(crate) fn count(
+    base_url: &str,
+    collection: &str,
+    asked: Option<&vector_store::Filter>,
+    substring: Substring,
+) -> Result<Request, Error> {
+    let filter = asked.map_or(Ok(None), |asked| filter::filter(asked, substring))?;
     let url = collection_url(base_url, collection, "/points/count")?;
     Ok(Request::post(url).json(&Count { exact: true, filter }).replay_safe())
 }
@@ -235,10 +246,13 @@ mod tests {
     #[test]
     fn points_are_deleted_by_id_or_by_filter_and_never_all() {
         let ids = Selection::Ids(vec![PointId::Number(1), PointId::Uuid("u".to_owned())]);
-        assert_eq!(body(delete("http://q", "docs", &ids).unwrap()), r#"{"points":[1,"u"]}"#);
+        assert_eq!(
+            body(delete("http://q", "docs", &ids, Substring::Text).unwrap()),
+            r#"{"points":[1,"u"]}"#
+        );
         let filter = Selection::Filter(must("path", Test::Equals(Value::Text("a.rs".to_owned()))));
         assert_eq!(
-            body(delete("http://q", "docs", &filter).unwrap()),
+            body(delete("http://q", "docs", &filter, Substring::Text).unwrap()),
             r#"{"filter":{"must":[{"key":"path","match":{"value":"a.rs"}}]}}"#
         );
         let empty = Selection::Filter(vector_store::Filter {
@@ -246,7 +260,7 @@ mod tests {
             should: vec![],
             must_not: vec![],
         });
-        assert!(refused(delete("http://q", "docs", &empty)).contains("every point"));
+        assert!(refused(delete("http://q", "docs", &empty, Substring::Text)).contains("every point"));
     }
 
     #[test]
@@ -261,7 +275,10 @@ mod tests {
 
     #[test]
     fn points_are_counted_exactly() {
-        assert_eq!(body(count("http://q", "docs", None).unwrap()), r#"{"exact":true}"#);
+        assert_eq!(
+            body(count("http://q", "docs", None, Substring::Text).unwrap()),
+            r#"{"exact":true}"#
+        );
         assert_eq!(
             read_count(br#"{"result": {"count": 3}, "status": "ok", "time": 0.1}"#).unwrap(),
             3

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use weir_guest::types::Error;
 use weir_guest::{Request, failure, json};
 
+use crate::substring::Substring;
 use crate::vector_store::{Fusion, PointId, QueryRequest, ScoredPoint};
 use crate::vectors::{self, DENSE, SPARSE, Sparse};
 use crate::{answer, collection_url, filter};
@@ -66,7 +67,7 @@ struct Found<'a> {
 ///
 /// # Errors
 /// `invalid-input` without a vector, or with one that can't be sent; `unsupported` for a fusion Qdrant has not.
-pub(crate) fn query(base_url: &str, request: &QueryRequest) -> Result<Option<Request>, Error> {
+pub(crate) fn query(base_url: &str, request: &QueryRequest, substring: Substring) -> Result<Option<Request>, Error> {
     let dense = request
         .vector
         .as_deref()
@@ -106,7 +107,10 @@ pub(crate) fn query(base_url: &str, request: &QueryRequest) -> Result<Option<Req
         }
     };
     // A filter at the top holds for the prefetches, too.
-    let filter = request.filter.as_ref().map_or(Ok(None), filter::filter)?;
+    let filter = request
+        .filter
+        .as_ref()
+        .map_or(Ok(None), |asked| filter::filter(asked, substring))?;
     let url = collection_url(base_url, &request.collection, "/points/query")?;
     let body = Body {
         prefetch,
@@ -171,7 +175,11 @@ mod tests {
     }
 
     fn body(request: &QueryRequest) -> String {
-        let (wire, _) = query("http://q", request).unwrap().unwrap().into_wire().unwrap();
+        let (wire, _) = query("http://q", request, Substring::Text)
+            .unwrap()
+            .unwrap()
+            .into_wire()
+            .unwrap();
         assert_eq!(wire.url, "http://q/collections/docs/points/query");
         assert!(wire.replay_safe);
         String::from_utf8(wire.body.unwrap()).unwrap()
@@ -209,7 +217,7 @@ mod tests {
     #[test]
     fn a_sparse_vector_without_an_entry_finds_nothing_and_spoils_nothing() {
         assert!(
-            query("http://q", &asked(None, Some((vec![], vec![]))))
+            query("http://q", &asked(None, Some((vec![], vec![]))), Substring::Text)
                 .unwrap()
                 .is_none()
         );
@@ -219,16 +227,19 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_is_refused() {
         assert!(matches!(
-            query("http://q", &asked(None, None)),
+            query("http://q", &asked(None, None), Substring::Text),
             Err(Error::InvalidInput(_))
         ));
         assert!(matches!(
-            query("http://q", &asked(Some(vec![f32::NAN]), None)),
+            query("http://q", &asked(Some(vec![f32::NAN]), None), Substring::Text),
             Err(Error::InvalidInput(_))
         ));
         let mut relative = asked(Some(vec![0.5]), Some((vec![3], vec![1.0])));
         relative.fusion = Some(Fusion::RelativeScore);
-        assert!(matches!(query("http://q", &relative), Err(Error::Unsupported(_))));
+        assert!(matches!(
+            query("http://q", &relative, Substring::Text),
+            Err(Error::Unsupported(_))
+        ));
     }
 
     #[test]
