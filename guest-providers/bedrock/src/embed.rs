@@ -11,11 +11,17 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use weir_guest::types::{EmbeddingRequest, Error, InputKind, Usage};
 use weir_guest::vectors::{self, Item, Vector};
-use weir_guest::{Response, failure};
+use weir_guest::{Response, Setting, failure};
 
 use crate::embedding;
 use crate::endpoint::Endpoint;
 use crate::numbers::Numbers;
+
+/// For the ids that do not say it: of application inference profiles, of provisioned and of imported models.
+pub(crate) const FAMILY: Setting = Setting::new(
+    "embedding_family",
+    "What embedding models take whose id does not tell: `cohere`, `titan`, `titan-image`, `nova`.",
+);
 
 /// Requests of one call under way at once: a quarter of what the host lends a call when the operator names no number
 /// (`limits.max_concurrent_requests`), so that the operator can lower that a good way.
@@ -93,7 +99,7 @@ pub(crate) async fn run(
     model: String,
     request: &EmbeddingRequest,
 ) -> Result<embedding::Response, Error> {
-    let family = family(&model)?;
+    let family = family(&model, FAMILY.get()?.as_deref())?;
     let mut posts = Vec::new();
     for texts in request.inputs.chunks(family.texts()) {
         let post = endpoint.model("embed", &model, "invoke")?.replay_safe();
@@ -121,18 +127,19 @@ pub(crate) async fn run(
 }
 
 /// An id may have a region's prefix (`us.cohere.embed-v4:0`), or stand at the end of an ARN.
-fn family(model: &str) -> Result<Family, Error> {
+/// The id of a profile of one's own says nothing, and `told` does.
+fn family(model: &str, told: Option<&str>) -> Result<Family, Error> {
     let families = [
-        ("cohere.embed", Family::Cohere),
-        ("titan-embed-image", Family::TitanImage),
-        ("titan-embed", Family::Titan),
-        ("multimodal-embeddings", Family::Nova),
+        ("cohere.embed", "cohere", Family::Cohere),
+        ("titan-embed-image", "titan-image", Family::TitanImage),
+        ("titan-embed", "titan", Family::Titan),
+        ("multimodal-embeddings", "nova", Family::Nova),
     ];
-    let known = families.iter().find(|(part, _)| model.contains(part));
-    known.map(|(_, family)| *family).ok_or_else(|| {
+    let known = families.iter().find(|(part, _, _)| model.contains(part));
+    let known = known.or_else(|| families.iter().find(|(_, name, _)| told == Some(*name)));
+    known.map(|(_, _, family)| *family).ok_or_else(|| {
         failure::refused(format!(
-            "the model `{model}` is none whose embeddings are known here: `amazon.titan-embed-…`, `cohere.embed-…` or \
-             `amazon.nova-…-multimodal-embeddings-…`"
+            "the id `{model}` does not tell what the model takes; say it in the setting `embedding_family`"
         ))
     })
 }
@@ -233,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_id_says_what_its_model_takes() {
-        let family = |model| family(model).ok();
+        let family = |model| family(model, None).ok();
         assert_eq!(family("amazon.titan-embed-text-v2:0"), Some(Family::Titan));
         assert_eq!(family("amazon.titan-embed-image-v1"), Some(Family::TitanImage));
         assert_eq!(family("us.cohere.embed-v4:0"), Some(Family::Cohere));
@@ -243,6 +250,18 @@ mod tests {
         );
         assert_eq!(family("amazon.nova-2-multimodal-embeddings-v1:0"), Some(Family::Nova));
         assert_eq!(family("amazon.nova-lite-v1:0"), None);
+    }
+
+    #[test]
+    fn an_id_that_says_nothing_is_of_the_family_in_the_settings() {
+        let profile = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6";
+        assert_eq!(family(profile, Some("titan-image")).unwrap(), Family::TitanImage);
+        assert_eq!(family(profile, Some("cohere")).unwrap(), Family::Cohere);
+        // What the id says goes before.
+        assert_eq!(family("cohere.embed-v4:0", Some("titan")).unwrap(), Family::Cohere);
+        assert!(matches!(family(profile, None), Err(Error::InvalidInput(failure))
+            if failure.message.contains("embedding_family")));
+        assert!(family(profile, Some("another")).is_err());
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub(crate) const AGENT_BASE_URL: Setting = Setting::new(
     "agent_base_url",
     "Where bedrock-agent-runtime is served. If given, reranking goes to its `/rerank`, else to the model itself.",
 );
+pub(crate) const CONTROL_BASE_URL: Setting = Setting::new(
+    "control_base_url",
+    "Where models are listed. As a preset, the region's; else `base_url`.",
+);
 pub(crate) const REGION: Setting = Setting::new(
     "region",
     "The region requests are signed for. Where it is not given, the one that `base_url` names.",
@@ -61,8 +65,21 @@ impl Endpoint {
         Ok(self.post(operation, self.model_url(model, action)?))
     }
 
+    /// The list of models.
+    pub(crate) fn models(&self) -> Result<Request, Error> {
+        let control = CONTROL_BASE_URL.url()?;
+        let base = Some(control.as_str())
+            .filter(|url| !url.is_empty())
+            .unwrap_or(&self.base_url);
+        Ok(self.authorized("models", Request::get(format!("{base}/foundation-models"))))
+    }
+
     pub(crate) fn post(&self, operation: &str, url: String) -> Request {
-        Request::post(url)
+        self.authorized(operation, Request::post(url))
+    }
+
+    fn authorized(&self, operation: &str, request: Request) -> Request {
+        request
             .operation(operation)
             .credential(self.credential.clone())
             .refusal(refusal::read)

@@ -7,11 +7,13 @@
 //! | [`embed`], [`numbers`] | embedding models: Titan, Cohere, Nova |
 //! | [`rerank`] | reranking models: Cohere, Amazon |
 //! | [`converse`] | conversations, whole and as an event stream |
+//! | [`list`] | the models there are |
 //! | [`refusal`] | errors, whose type stands in a header |
 
 mod converse;
 mod embed;
 mod endpoint;
+mod list;
 mod numbers;
 mod refusal;
 mod rerank;
@@ -32,6 +34,7 @@ conversation::provider!(
         include weir:provider/embedding-provider@0.1.0;
         include weir:provider/reranking-provider@0.1.0;
         include weir:provider/chat-provider@0.1.0;
+        include weir:provider/models-provider@0.1.0;
     }
 "
 );
@@ -62,6 +65,7 @@ impl metadata::Guest for Bedrock {
         )
         .origin_of(endpoint::BASE_URL)
         .origin_of(endpoint::AGENT_BASE_URL)
+        .origin_of(endpoint::CONTROL_BASE_URL)
         .optional_secret(
             endpoint::BEARER_TOKEN,
             "A Bedrock API key, usually in AWS_BEARER_TOKEN_BEDROCK. It goes before the others.",
@@ -80,9 +84,11 @@ impl metadata::Guest for Bedrock {
         )
         .setting(endpoint::BASE_URL)
         .setting(endpoint::AGENT_BASE_URL)
+        .setting(endpoint::CONTROL_BASE_URL)
         .setting(endpoint::REGION)
         .setting(endpoint::GRANTED_SECRETS)
         .setting(MODEL)
+        .setting(embed::FAMILY)
         .setting(CHAT_MODEL)
         .setting(RERANK_MODEL)
         .default_model("embed", DEFAULT_EMBEDDING_MODEL)
@@ -128,6 +134,13 @@ impl reranking::Guest for Bedrock {
         };
         let answer = post.replay_safe().send().await?;
         rerank::read(answer.body(), model, &request)
+    }
+}
+
+impl models::Guest for Bedrock {
+    async fn list_models() -> Result<Vec<models::Model>, Error> {
+        let answer = Endpoint::configured()?.models()?.replay_safe().send().await?;
+        list::read(answer.body())
     }
 }
 

@@ -5,7 +5,7 @@
 mod features;
 mod loading;
 
-use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
+use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL};
 use openai_api::{chat as chats, embeddings, errors, models as lists};
 use weir_guest::types::{EmbeddingRequest, Error};
 use weir_guest::{Limits, Manifest, Request, Response, Setting, failure};
@@ -34,15 +34,11 @@ const BASE_URL: Setting = Setting::new("base_url", "Where the router is.").defau
 impl metadata::Guest for HuggingFace {
     fn describe() -> Manifest {
         let description = "Embeddings and chat by models on Hugging Face.";
-        Manifest::new("huggingface", env!("CARGO_PKG_VERSION"), description)
+        let manifest = Manifest::new("huggingface", env!("CARGO_PKG_VERSION"), description)
             .origin_of(BASE_URL)
             .secret(API_KEY, "An access token, usually in HF_TOKEN.")
-            .setting(BASE_URL)
-            .setting(MODEL)
-            .setting(EMBEDDING_MODEL)
-            .setting(CHAT_MODEL)
-            .default_model("embed", DEFAULT_EMBEDDING_MODEL)
-            .default_model("chat", DEFAULT_CHAT_MODEL)
+            .setting(BASE_URL);
+        model::told(manifest, DEFAULT_EMBEDDING_MODEL, DEFAULT_CHAT_MODEL)
             // Its servers are text-embeddings-inference, whose `--max-client-batch-size` is 32 if nothing else is said.
             .limits(
                 "embed",

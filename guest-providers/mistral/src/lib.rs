@@ -2,7 +2,7 @@
 //!
 //! It is OpenAI's API with names of its own, and it refuses fields it does not know.
 
-use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
+use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL};
 use openai_api::{chat as chats, embeddings, errors, models as lists};
 use weir_guest::types::{EmbeddingRequest, Error};
 use weir_guest::{Limits, Manifest, Request, Response, Setting, failure};
@@ -42,15 +42,11 @@ const CHAT: chats::Dialect<'static> = chats::Dialect {
 impl metadata::Guest for Mistral {
     fn describe() -> Manifest {
         let description = "Embeddings and chat by Mistral AI.";
-        Manifest::new("mistral", env!("CARGO_PKG_VERSION"), description)
+        let manifest = Manifest::new("mistral", env!("CARGO_PKG_VERSION"), description)
             .origin_of(BASE_URL)
             .secret(API_KEY, "A Mistral key, usually in MISTRAL_API_KEY.")
-            .setting(BASE_URL)
-            .setting(MODEL)
-            .setting(EMBEDDING_MODEL)
-            .setting(CHAT_MODEL)
-            .default_model("embed", DEFAULT_EMBEDDING_MODEL)
-            .default_model("chat", DEFAULT_CHAT_MODEL)
+            .setting(BASE_URL);
+        model::told(manifest, DEFAULT_EMBEDDING_MODEL, DEFAULT_CHAT_MODEL)
             // 257 inputs were seen refused. The tokens of one are mistral-embed's (https://docs.mistral.ai/models/mistral-embed),
             // those of all what the API says: "Too many tokens in batch. Max is 16384".
             .limits(

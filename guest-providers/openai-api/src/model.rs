@@ -1,6 +1,6 @@
 //! Which model a call means: the settings for it, the same in every adapter.
 
-use weir_guest::{Error, Setting};
+use weir_guest::{Error, Manifest, Setting};
 
 /// For every operation that has no setting of its own.
 pub const MODEL: Setting = Setting::new(
@@ -13,6 +13,16 @@ pub const EMBEDDING_MODEL: Setting = Setting::new("embedding_model", "The embedd
 pub const CHAT_MODEL: Setting = Setting::new("chat_model", "The chat model when a call names none.");
 /// For `rerank`.
 pub const RERANK_MODEL: Setting = Setting::new("rerank_model", "The reranking model when a call names none.");
+
+/// What an adapter with embeddings and chat tells of its models: the settings for them, and the defaults.
+pub fn told(manifest: Manifest, embedding: &str, chat: &str) -> Manifest {
+    manifest
+        .setting(MODEL)
+        .setting(EMBEDDING_MODEL)
+        .setting(CHAT_MODEL)
+        .default_model("embed", embedding)
+        .default_model("chat", chat)
+}
 
 /// The call's model, else the operation's, else the one for all, else `default`.
 ///

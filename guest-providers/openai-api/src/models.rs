@@ -24,7 +24,8 @@ struct Page {
 struct Item {
     id: String,
     owned_by: Option<String>,
-    /// What together calls it.
+    /// What together calls it, and GitHub.
+    #[serde(alias = "publisher")]
     organization: Option<String>,
     created: Option<f64>,
 }

@@ -44,6 +44,12 @@ const MAX_TOKENS_PARAMETER: Setting = Setting::new(
     "What the limit on an answer's tokens is called: `max_completion_tokens` at OpenAI, else `max_tokens`.",
 );
 
+const MODELS_PATH: Setting = Setting::new(
+    "models_path",
+    "Where the models are listed, below `base_url`; with `../` before it, below what that is below.",
+)
+.default("models");
+
 impl metadata::Guest for OpenAi {
     fn describe() -> Manifest {
         let description = "Embeddings and chat by OpenAI, or any server that speaks its API.";
@@ -58,6 +64,7 @@ impl metadata::Guest for OpenAi {
             .setting(RERANK_MODEL)
             .setting(ENCODING_FORMAT)
             .setting(MAX_TOKENS_PARAMETER)
+            .setting(MODELS_PATH)
             .default_model("embed", DEFAULT_EMBEDDING_MODEL)
             .default_model("chat", DEFAULT_CHAT_MODEL)
             // https://platform.openai.com/docs/api-reference/embeddings/create
@@ -108,7 +115,7 @@ impl chat::Guest for OpenAi {
 
 impl models::Guest for OpenAi {
     async fn list_models() -> Result<Vec<lists::Model>, Error> {
-        let answer = send(lists::request(url("models")?)).await?;
+        let answer = send(lists::request(models_url(&BASE_URL.url()?, &MODELS_PATH.text()?))).await?;
         lists::read(answer.body())
     }
 }
@@ -134,6 +141,15 @@ fn url(path: &str) -> Result<String, Error> {
     Ok(format!("{}/{path}", BASE_URL.url()?))
 }
 
+fn models_url(base: &str, path: &str) -> String {
+    let Some(path) = path.strip_prefix("../") else {
+        return format!("{base}/{path}");
+    };
+    // Not into the address itself.
+    let above = base.rsplit_once('/').filter(|(above, _)| !above.ends_with('/'));
+    format!("{}/{path}", above.map_or(base, |(above, _)| above))
+}
+
 async fn send(request: Request) -> Result<Response, Error> {
     authorized(request)?.send().await
 }
@@ -146,5 +162,24 @@ fn authorized(request: Request) -> Result<Request, Error> {
         other => Err(failure::refused(format!(
             "the setting `auth` is `bearer` or `none`, not `{other}`"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_listed_below_the_base_or_beside_it() {
+        let base = "https://models.example/inference";
+        assert_eq!(models_url(base, "models"), "https://models.example/inference/models");
+        assert_eq!(
+            models_url(base, "../catalog/models"),
+            "https://models.example/catalog/models"
+        );
+        assert_eq!(
+            models_url("http://127.0.0.1:9000", "../catalog/models"),
+            "http://127.0.0.1:9000/catalog/models"
+        );
     }
 }

@@ -4,8 +4,8 @@
 
 mod search;
 
-use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL, MODEL};
-use openai_api::{chat as chats, embeddings, errors};
+use openai_api::model::{self, CHAT_MODEL, EMBEDDING_MODEL};
+use openai_api::{chat as chats, embeddings, errors, models as lists};
 use weir_guest::types::{EmbeddingRequest, Error};
 use weir_guest::vectors::SignedBytes;
 use weir_guest::{Limits, Manifest, Request, Response, Setting};
@@ -14,12 +14,13 @@ struct Perplexity;
 
 openai_api::provider!(
     Perplexity,
-    [embedding, chat],
+    [embedding, chat, models],
     "
     package weir:perplexity;
     world adapter {
         include weir:provider/embedding-provider@0.1.0;
         include weir:provider/chat-provider@0.1.0;
+        include weir:provider/models-provider@0.1.0;
         include weir:provider/web-search-provider@0.1.0;
     }
 "
@@ -40,15 +41,11 @@ const EMBEDDINGS: embeddings::Dialect<'static> = embeddings::Dialect {
 impl metadata::Guest for Perplexity {
     fn describe() -> Manifest {
         let description = "Chat, embeddings and web search by Perplexity.";
-        Manifest::new("perplexity", env!("CARGO_PKG_VERSION"), description)
+        let manifest = Manifest::new("perplexity", env!("CARGO_PKG_VERSION"), description)
             .origin_of(BASE_URL)
             .secret(API_KEY, "A Perplexity key, usually in PERPLEXITY_API_KEY.")
-            .setting(BASE_URL)
-            .setting(MODEL)
-            .setting(EMBEDDING_MODEL)
-            .setting(CHAT_MODEL)
-            .default_model("embed", DEFAULT_EMBEDDING_MODEL)
-            .default_model("chat", DEFAULT_CHAT_MODEL)
+            .setting(BASE_URL);
+        model::told(manifest, DEFAULT_EMBEDDING_MODEL, DEFAULT_CHAT_MODEL)
             // https://docs.perplexity.ai/api-reference/embeddings-post
             .limits(
                 "embed",
@@ -78,6 +75,12 @@ impl chat::Guest for Perplexity {
     async fn chat_streaming(request: chats::Request) -> Result<chat::StreamingResponse, Error> {
         let (request, model) = chat_request(request, chats::Form::Streamed)?;
         chats::stream(authorized(request), model).await.map(streaming_response)
+    }
+}
+
+impl models::Guest for Perplexity {
+    async fn list_models() -> Result<Vec<lists::Model>, Error> {
+        lists::read(send(lists::request(url("v1/models")?)).await?.body())
     }
 }
 

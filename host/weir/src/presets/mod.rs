@@ -36,6 +36,8 @@ pub struct Preset {
     secrets: &'static [(&'static str, &'static [&'static str])],
     /// The component's settings that variables hold: the setting, and its variables, the first that is set wins.
     setting_variables: &'static [(&'static str, &'static [&'static str])],
+    /// Settings of the component's that are the provider's own.
+    config: &'static [(&'static str, &'static str)],
     /// Seconds to wait for a conversation's answer, and between two pieces of it, where the default is too little.
     chat_timeout: Option<u32>,
     /// Whether it serves without being asked for.
@@ -56,8 +58,8 @@ pub struct Preset {
 struct Regions {
     /// The one when nobody names another.
     default: &'static str,
-    /// The address before and behind the region.
-    base_url: (&'static str, &'static str),
+    /// Each setting that is an address, `base_url` first, and the address before and behind the region.
+    addresses: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// The secret of most providers.
@@ -74,6 +76,7 @@ const PLAIN: Preset = Preset {
     key_variables: &[],
     secrets: &[],
     setting_variables: &[],
+    config: &[],
     chat_timeout: None,
     always: false,
     allow_private: &[],
@@ -148,6 +151,9 @@ impl Preset {
                 settings.set(&["secrets", secret, "env"], text(variable));
             }
         }
+        for (setting, value) in self.config {
+            settings.set(&["config", setting], text(value));
+        }
         for (setting, variables) in self.setting_variables {
             if let Some((variable, value)) = environment.first(variables) {
                 let origin = Origin::Environment(variable.to_owned());
@@ -188,18 +194,23 @@ impl Preset {
         format!("{url}{path}")
     }
 
-    /// Fills in what follows from a provider's settings, whoever made them: its address, from its region.
+    /// Fills in what follows from a provider's settings, whoever made them: its addresses, from its region, unless another
+    /// address is given.
     pub fn complete(&self, provider: &mut Node) {
         let Some(regions) = &self.regions else { return };
         if provider.get(&["config", "base_url"]).is_some() {
             return;
         }
         let region = provider.get(&["config", "region"]).and_then(Node::text);
-        let (before, behind) = regions.base_url;
-        let url = format!("{before}{}{behind}", region.unwrap_or(regions.default));
-        let path = "config.base_url";
-        let origin = Origin::Preset(self.name.to_owned());
-        provider.set(&["config", "base_url"], Node::new(Value::Text(url), path, origin));
+        let region = region.unwrap_or(regions.default).to_owned();
+        for (setting, before, behind) in regions.addresses {
+            if provider.get(&["config", setting]).is_none() {
+                let url = Value::Text(format!("{before}{region}{behind}"));
+                let origin = Origin::Preset(self.name.to_owned());
+                let node = Node::new(url, format!("config.{setting}"), origin);
+                provider.set(&["config", setting], node);
+            }
+        }
     }
 
     /// The pool's settings that differ from the default.

@@ -106,7 +106,10 @@ pub const PRESETS: &[Preset] = &[
         base_url_variables: &["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
         regions: Some(Regions {
             default: "us-east-1",
-            base_url: ("https://bedrock-runtime.", ".amazonaws.com"),
+            addresses: &[
+                ("base_url", "https://bedrock-runtime.", ".amazonaws.com"),
+                ("control_base_url", "https://bedrock.", ".amazonaws.com"),
+            ],
         }),
         secrets: &[
             ("bearer_token", &["AWS_BEARER_TOKEN_BEDROCK"]),
@@ -128,6 +131,8 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "github",
         base_url: Some("https://models.github.ai/inference"),
+        // https://docs.github.com/en/rest/models/catalog
+        config: &[("models_path", "../catalog/models")],
         key_variables: &["GITHUB_TOKEN"],
         ..COMPATIBLE
     },

@@ -122,6 +122,17 @@ fn an_address_follows_from_the_region() {
     assert_eq!(address(&variables, &[("base_url", "http://a")]), "http://a");
     let endpoint = [("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://b")];
     assert_eq!(address(&endpoint, &[]), "http://b");
+
+    let mut settings = bedrock.settings(&Environment::from_iter([("AWS_REGION", "eu-west-3")]), true);
+    bedrock.complete(&mut settings);
+    assert_eq!(
+        at(&settings, &["config", "control_base_url"]),
+        Some("https://bedrock.eu-west-3.amazonaws.com")
+    );
+    // Another address is another for all.
+    let mut settings = bedrock.settings(&Environment::from_iter(endpoint), true);
+    bedrock.complete(&mut settings);
+    assert_eq!(at(&settings, &["config", "control_base_url"]), None);
 }
 
 #[test]
