@@ -89,8 +89,8 @@ async fn count_into(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_runtime::estimate;
     use crate::index::walk::walk;
+    use weir_runtime::estimate;
 
     struct Silent;
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::chunk::{self, Chunk};
-use weir_runtime::estimate;
 use super::ids::{ChunkId, chunk_ids};
 use super::manifest::{ContentHash, Manifest, ManifestError};
 use super::source::{self, Skip, Source};
+use weir_runtime::estimate;
 
 /// Domain separation of content hashes. Raise its number when chunks are cut otherwise: every file then counts as
 /// changed.
