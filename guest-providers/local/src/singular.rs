@@ -1,7 +1,7 @@
 //! English plurals to the singular, by the three rules of D. Harman's "How Effective Is Suffixing?" (1991): what is
 //! asked for in the one form is often written in the other. Stemming further gains nothing more: over 1,500 Rust
-//! functions the mean reciprocal rank of the hybrid search is 0.497 without, 0.503 with these rules, 0.504 without
-//! `ing`, `ed` and `e`, too.
+//! functions the mean reciprocal rank of the hybrid search is 0.503 with these rules, and 0.504 without `ing`, `ed` and
+//! `e`, too.
 
 /// A word's stem and the ending that belongs to it instead of the plural's.
 pub fn split(word: &str) -> (&str, &'static str) {
