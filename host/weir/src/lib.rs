@@ -13,6 +13,7 @@
 //! | [`server`] | the HTTP API |
 //! | [`mod@bench`] | a load, and what it came to |
 //! | [`index`], [`search`] | a tree of files as vectors, and questions to it |
+//! | [`mcp`] | searches for coding assistants |
 //! | [`scaffold`] | the crate of a new adapter |
 
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod failing;
 pub mod host;
 pub mod index;
 pub mod inventory;
+pub mod mcp;
 pub mod operations;
 pub mod pool_use;
 pub mod presets;

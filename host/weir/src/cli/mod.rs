@@ -84,6 +84,8 @@ pub enum Command {
     Index(commands::index::Args),
     /// Search an index: dense and sparse vectors, then a reranker where one is configured.
     Search(commands::search::Args),
+    /// Offer an index to coding assistants: an MCP server on standard input and output, with the tool `find_code`.
+    Mcp(commands::mcp::Args),
     /// Run one operation of one provider: JSON in, JSON out.
     Call(commands::call::Args),
     /// Put a load on a provider, or on a URL through a pool, and show latency, connections and processor time.

@@ -9,6 +9,7 @@ pub mod index;
 mod input;
 pub mod inspect;
 pub mod man;
+pub mod mcp;
 pub mod new;
 pub mod pools;
 pub mod providers;
@@ -27,6 +28,7 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Index(args) => index::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,
+        Command::Mcp(args) => mcp::run(args, context).await,
         Command::Call(args) => call::run(args, context).await,
         Command::Bench(args) => bench::run(args, context).await,
         Command::Providers(args) => providers::run(&args, context).await,
