@@ -79,7 +79,7 @@ async fn a_person_sees_what_happens_and_the_page_asks_nobody_else() {
         errors[0].as_str().unwrap().contains("voyage embed\t400 invalid-input"),
         "{errors:?}"
     );
-    assert!(seen["meter"].as_str().unwrap().ends_with("of 100"), "{}", seen["meter"]);
+    assert!(seen["meter"].as_str().unwrap().ends_with("of 50"), "{}", seen["meter"]);
     assert!(seen["plotted"].as_u64().unwrap() > 0);
     for promise in ["moved", "paused"] {
         assert_eq!(seen[promise], true, "{promise}");

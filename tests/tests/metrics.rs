@@ -11,7 +11,8 @@ use weir_upstream::{Fault, Upstream};
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_nothing_wrong_with_a_server_that_has_seen_everything() {
     let upstream = Upstream::start().await.unwrap();
-    let config = every_provider(&upstream, "") + &misbehaver("http://127.0.0.1:9");
+    let bad = misbehaver("http://127.0.0.1:9") + "egress.allow_private = [\"127.0.0.1/32\"]\n";
+    let config = every_provider(&upstream, "") + &bad;
     let program = with_upstream(&config).unwrap();
     let server = Server::start(&program).unwrap();
     let embedding = json!({"model": "voyage", "input": "who counts?"});

@@ -4,11 +4,12 @@ use std::fmt;
 use std::io::IsTerminal as _;
 
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::field::{RecordFields, VisitOutput as _};
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
+use tracing_subscriber::fmt::{FormatFields, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -79,6 +80,17 @@ impl<'writer> FormatFields<'writer> for WithoutOtel {
         let mut visitor = Chosen(DefaultVisitor::new(writer, true));
         fields.record(&mut visitor);
         visitor.0.finish()
+    }
+
+    /// Without a blank where nothing is added.
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut added = String::new();
+        self.format_fields(Writer::new(&mut added), fields)?;
+        if !added.is_empty() && !current.fields.is_empty() {
+            current.fields.push(' ');
+        }
+        current.fields.push_str(&added);
+        Ok(())
     }
 }
 

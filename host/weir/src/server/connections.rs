@@ -42,6 +42,10 @@ const SHARE_OF_DESCRIPTORS: u64 = 4;
 /// How long requests in flight may take once the server is to stop: what Kubernetes grants by default.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long a connection on which nothing is asked is kept once the server is to stop: a request may be on its way to it,
+/// from as far as the other side of the earth. Its answer tells the client to come back no more on that connection.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// For the last bytes of answers that are complete.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -100,8 +104,15 @@ impl Connections {
     /// Returns how many requests were dropped.
     pub async fn drain(mut self, lifecycle: &Lifecycle, cut_short: impl Future<Output = ()>) -> usize {
         self.stopping.cancel();
+        let connected = !self.tasks.is_empty();
+        let at_rest = async {
+            if connected {
+                sleep(LINGER).await;
+            }
+            lifecycle.at_rest().await;
+        };
         tokio::select! {
-            () = lifecycle.at_rest() => {}
+            () = at_rest => {}
             () = sleep(DRAIN_DEADLINE) => {}
             () = cut_short => {}
         }
@@ -121,7 +132,10 @@ impl Connections {
 async fn serve(stream: TcpStream, router: Router, stopping: CancellationToken) {
     // Answers are written whole: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(router.clone(), request));
+    let service = service_fn({
+        let stopping = stopping.clone();
+        move |request| answer(router.clone(), request, stopping.clone())
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
@@ -131,7 +145,7 @@ async fn serve(stream: TcpStream, router: Router, stopping: CancellationToken) {
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        () = stopping.cancelled() => {
+        () = lingered(&stopping) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -141,13 +155,17 @@ async fn serve(stream: TcpStream, router: Router, stopping: CancellationToken) {
     }
 }
 
-/// The answer of a request. One that came with a transfer-encoding is the last of its connection: where it had a
-/// content-length as well, which hyper does not tell, a proxy in front may take what follows for a part of it (RFC 9112,
-/// 6.1).
-async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
+/// The answer of a request, which is the last of its connection where the server is to stop. So is that of one that came
+/// with a transfer-encoding: where it had a content-length as well, which hyper does not tell, a proxy in front may take
+/// what follows for a part of it (RFC 9112, 6.1).
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    stopping: CancellationToken,
+) -> Result<Response, Infallible> {
+    let is_doubtful = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = router.oneshot(request).await?;
-    if is_last {
+    if is_doubtful || stopping.is_cancelled() {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
@@ -158,6 +176,11 @@ fn most() -> usize {
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let share = descriptors.and_then(|limit| usize::try_from(limit / SHARE_OF_DESCRIPTORS).ok());
     share.map_or(MAX_CONNECTIONS, |share| share.clamp(1, MAX_CONNECTIONS))
+}
+
+async fn lingered(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    sleep(LINGER).await;
 }
 
 /// The client was gone before it was taken; the next may be there.

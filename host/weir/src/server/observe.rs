@@ -36,6 +36,8 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let in_flight = app.lifecycle.request_begins();
     let id = RequestId::of(request.headers());
     let asks = request.method() == Method::POST;
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!(
         "request",
         request_id = id.as_str(),
@@ -45,11 +47,9 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         operation = Empty,
         status = Empty,
         otel.kind = "server",
-        otel.name = Empty,
+        otel.name = trace::name(&method, route.as_ref().map(MatchedPath::as_str)),
     );
     trace::join(&span, request.headers());
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(id.clone());
 
     let mut response = next.run(request).instrument(span.clone()).await;

@@ -1,6 +1,6 @@
 //! A request's place in its caller's trace (W3C Trace Context).
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use opentelemetry::global;
 use opentelemetry::trace::Status;
 use opentelemetry_http::HeaderExtractor;
@@ -23,15 +23,17 @@ pub(crate) fn join(span: &Span, headers: &HeaderMap) {
     let _ = span.set_parent(parent);
 }
 
+/// What a request's span is called, by OpenTelemetry's conventions for HTTP servers; none where no span is exported.
+pub(crate) fn name(method: &Method, route: Option<&str>) -> Option<String> {
+    let named = || route.map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
+    otlp::traces().then(named)
+}
+
 /// Tells how a request ended, in the words of OpenTelemetry's conventions for HTTP servers.
 pub(crate) fn answered(span: &Span, method: &str, route: Option<&str>, status: u16) {
     if !otlp::traces() {
         return;
     }
-    span.record(
-        "otel.name",
-        route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")),
-    );
     span.set_attribute("http.request.method", method.to_owned());
     span.set_attribute("http.response.status_code", i64::from(status));
     if let Some(route) = route {
