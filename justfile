@@ -24,6 +24,11 @@ build-guests: wasm-target
 build-fixtures: wasm-target
     cd tests/fixtures && cargo build --locked --release --target wasm32-wasip2
 
+# Builds what judges the adapters' requests by the providers' own documents.
+[private]
+build-specs:
+    cd tests/specs && cargo build --locked
+
 # Writes the crate of a new adapter to a folder beside this one, ready to be built: `just new-provider acme --capability reranking`.
 [positional-arguments]
 new-provider name *options: build
@@ -38,7 +43,7 @@ demo: build
     tests/demo.sh
 
 # The whole test suite. Needs Python 3 for the official clients, and root to install the servers of `just peers`.
-test: build build-fixtures peers python-clients node-clients python-adapter chroma browser
+test: build build-fixtures build-specs peers python-clients node-clients python-adapter chroma browser
     cargo test --locked --workspace
     cd guest-providers && cargo native-test --locked --workspace
 
@@ -78,7 +83,7 @@ cargo-fuzz:
 python-clients:
     @cmp -s tests/python/requirements.txt target/python/requirements.txt || { \
         python3 -m venv target/python && \
-        target/python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && \
+        target/python/bin/pip install --quiet --disable-pip-version-check --no-compile -r tests/python/requirements.txt && \
         cp tests/python/requirements.txt target/python/; }
 
 # Puts the providers' official clients for Node into a folder of their own.
@@ -135,11 +140,13 @@ lint: build-guests cargo-deny
     cargo fmt --all --check
     cd guest-providers && cargo fmt --all --check
     cd tests/fixtures && cargo fmt --all --check
+    cd tests/specs && cargo fmt --all --check
     cd benches && cargo fmt --all --check
     cd host/pool/fuzz && cargo fmt --all --check
     cd host/runtime/fuzz && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
+    cd tests/specs && cargo clippy --locked --all-targets -- -D warnings
     cd benches && cargo clippy --locked --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
     cargo deny --offline check licenses bans sources
@@ -158,6 +165,7 @@ fmt:
     cargo fmt --all
     cd guest-providers && cargo fmt --all
     cd tests/fixtures && cargo fmt --all
+    cd tests/specs && cargo fmt --all
     cd benches && cargo fmt --all
     cd host/pool/fuzz && cargo fmt --all
     cd host/runtime/fuzz && cargo fmt --all

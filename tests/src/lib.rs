@@ -4,6 +4,7 @@
 //! configuration file, arguments and an environment, against an upstream of their own.
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod collector;
 pub mod configuration;
 pub mod documented;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weir_tests::Program;
-use weir_tests::recordings::{Player, Recording, Sent};
+use weir_tests::recordings::{Player, Recording, Sent, event_stream};
 
 /// An answer of JSON.
 fn answer(status: u16, body: &Value) -> Arc<Recording> {
@@ -43,35 +43,6 @@ fn events(data: &[Value]) -> Arc<Recording> {
         "text/event-stream",
         data.iter().map(event).collect::<String>().into_bytes(),
     )
-}
-
-/// A message of AWS's event stream.
-fn message(kind: &str, name: &str, payload: &Value) -> Vec<u8> {
-    let mut headers = Vec::new();
-    for (name, value) in [(":message-type", kind), (&*format!(":{kind}-type"), name)] {
-        headers.push(u8::try_from(name.len()).unwrap());
-        headers.extend_from_slice(name.as_bytes());
-        headers.push(7);
-        headers.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
-        headers.extend_from_slice(value.as_bytes());
-    }
-    let payload = payload.to_string().into_bytes();
-    let number = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
-    let mut message = [number(16 + headers.len() + payload.len()), number(headers.len())].concat();
-    message.extend_from_slice(&crc32(&message).to_be_bytes());
-    message.extend_from_slice(&headers);
-    message.extend_from_slice(&payload);
-    message.extend_from_slice(&crc32(&message).to_be_bytes());
-    message
-}
-
-/// CRC-32, bit by bit, so that it is not the adapter's own that is asked.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1))
-        })
-    })
 }
 
 fn program(provider: &str, player: &Player, secrets: &str) -> Program {
@@ -172,13 +143,13 @@ async fn a_key_that_expires_is_signed_with_its_token() {
 async fn an_event_stream_that_is_cut_or_damaged_is_malformed_and_an_exception_keeps_its_words() {
     let player = Player::start().await.unwrap();
     let program = program("bedrock", &player, BEARER);
-    let start = message("event", "messageStart", &json!({ "role": "assistant" }));
-    let text = message(
+    let start = event_stream("event", "messageStart", &json!({ "role": "assistant" }));
+    let text = event_stream(
         "event",
         "contentBlockDelta",
         &json!({ "contentBlockIndex": 0, "delta": { "text": "hi" } }),
     );
-    let exception = message("exception", "throttlingException", &json!({ "message": "slow down" }));
+    let exception = event_stream("exception", "throttlingException", &json!({ "message": "slow down" }));
     let stream = |parts: &[&[u8]]| raw(200, "application/vnd.amazon.eventstream", parts.concat());
     let mut damaged = text.clone();
     *damaged.last_mut().unwrap() ^= 1;

@@ -15,6 +15,7 @@
 //! | [`player`] | the provider that answers as recorded |
 
 pub mod case;
+mod event_stream;
 pub mod formats;
 pub mod player;
 pub mod recording;
@@ -23,6 +24,7 @@ pub mod refusal;
 use std::path::{Path, PathBuf};
 
 pub use case::{Auth, Case, Expected};
+pub use event_stream::event_stream;
 pub use player::{Player, Sent};
 pub use recording::Recording;
 pub use refusal::Refusal;

@@ -37,6 +37,8 @@ struct Stage {
     answer: Answering,
     /// Bytes of each piece of the body; none for the whole in one.
     piece: Option<usize>,
+    /// What comes after the body, and up to how many bytes of it.
+    more: Option<(Vec<u8>, u64)>,
     sent: Vec<Sent>,
 }
 
@@ -108,7 +110,26 @@ impl Player {
     pub fn answer_with(&self, stage: &str, answer: Answering, piece: Option<usize>) {
         let stages = &mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = Vec::new();
-        stages.insert(stage.to_owned(), Stage { answer, piece, sent });
+        let more = None;
+        stages.insert(
+            stage.to_owned(),
+            Stage {
+                answer,
+                piece,
+                more,
+                sent,
+            },
+        );
+    }
+
+    /// Has the body of each answer of a stage go on with these bytes, again and again, to a length that is not told
+    /// beforehand. One that is beyond all limits is endless.
+    pub fn go_on_with(&self, stage: &str, again: &[u8], bytes: u64) {
+        let stages = &mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stage) = stages.get_mut(stage) {
+            stage.more = Some((again.to_vec(), bytes));
+            stage.piece = Some(PIECE);
+        }
     }
 
     /// What was sent to a stage since its recording was put on it.
@@ -122,20 +143,25 @@ impl Player {
         let (stage, rest) = sent.target.trim_start_matches('/').split_once('/').unwrap_or_default();
         let stage = stage.to_owned();
         sent.target = format!("/{rest}");
-        let (answer, piece) = {
+        let (answer, piece, more) = {
             let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
             let stage = stages.get_mut(&stage).context("no such stage")?;
             let answer = (stage.answer)(&sent);
             stage.sent.push(sent);
-            (answer, stage.piece)
+            (answer, stage.piece, stage.more.clone())
         };
         client.write_all(&head(&answer, piece)).await?;
         match piece {
             None => client.write_all(&answer.body).await?,
             Some(size) => {
                 for piece in answer.body.chunks(size) {
-                    let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
-                    client.write_all(&chunk).await?;
+                    client.write_all(&chunk(piece)).await?;
+                }
+                if let Some((again, bytes)) = more {
+                    let piece = chunk(&again.repeat(PIECE.div_ceil(again.len())));
+                    for _ in 0..bytes / PIECE as u64 {
+                        client.write_all(&piece).await?;
+                    }
                 }
                 client.write_all(b"0\r\n\r\n").await?;
             }
@@ -145,19 +171,16 @@ impl Player {
     }
 }
 
+/// Bytes of a piece of a long body.
+const PIECE: usize = 64 * 1024;
+
+fn chunk(piece: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
+}
+
 /// That there is nothing.
 fn absent() -> Recording {
-    Recording {
-        name: String::new(),
-        provider: String::new(),
-        method: String::new(),
-        path: None,
-        query: Vec::new(),
-        asked: serde_json::Value::Null,
-        status: 404,
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: br#"{"status": {"error": "not there"}}"#.to_vec(),
-    }
+    Recording::of_json(404, r#"{"status": {"error": "not there"}}"#)
 }
 
 fn head(answer: &Recording, piece: Option<usize>) -> Vec<u8> {

@@ -68,6 +68,21 @@ impl Recording {
         })
     }
 
+    /// An answer made for a test, to any request.
+    pub fn of_json(status: u16, body: &str) -> Recording {
+        Recording {
+            name: String::new(),
+            provider: String::new(),
+            method: String::new(),
+            path: None,
+            query: Vec::new(),
+            asked: Value::Null,
+            status,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
     /// Whether the provider did what was asked.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
