@@ -137,7 +137,8 @@ fn cuts(syntax: Syntax, tree: Option<&Tree>, text: &str, max: usize) -> Vec<usiz
     let most = max - max / 15;
     let config = || ChunkConfig::new(most).with_trim(false);
     match (syntax, tree) {
-        (_, Some(tree)) => cut::cuts(tree, most),
+        // Blank lines before the first are no part of the first piece.
+        (_, Some(tree)) => std::iter::once(0).chain(cut::cuts(tree, most)).collect(),
         (Syntax::Markdown, None) => offsets(MarkdownSplitter::new(config()).chunk_indices(text)),
         (_, None) => offsets(TextSplitter::new(config()).chunk_indices(text)),
     }

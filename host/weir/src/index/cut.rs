@@ -62,11 +62,13 @@ mod tests {
 
     #[test]
     fn an_item_that_is_too_long_is_cut_between_its_parts() {
-        let text = "use a;\nimpl B {\n    fn c() { 1 }\n    fn d() { 2 }\n}\n";
-        assert_eq!(
-            pieces(text, 36),
-            ["use a;\nimpl B {\n    fn c() { 1 }\n    ", "fn d() { 2 }\n}\n"]
-        );
+        let function = |name: &str| format!("    fn {name}() {{ {} }}\n", "work(); ".repeat(12));
+        let functions = ["c", "d", "e"].map(function).concat();
+        let text = format!("use a;\nimpl B {{\n{functions}}}\n");
+        let [first, second] = pieces(&text, 250)[..] else {
+            panic!("{:?}", pieces(&text, 250))
+        };
+        assert!(first.starts_with("use a;\nimpl B {") && second.starts_with("fn e()"));
     }
 
     #[test]

@@ -18,7 +18,6 @@ use crate::index::queue::{Batch, Failed, FileKey, Part};
 use crate::index::report::Event;
 use crate::index::services::{Embedded, Embedder, Store, malformed};
 use crate::remedy;
-use weir_runtime::estimate;
 
 /// Bytes of a number of a vector in JSON, as most stores take it: sign, eight or nine digits, point, comma.
 const BYTES_PER_NUMBER: usize = 12;

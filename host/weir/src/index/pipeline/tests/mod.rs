@@ -331,7 +331,9 @@ async fn vectors_of_another_model_are_not_mixed_in_and_a_rebuild_starts_anew() {
     let project = Project::new(&first_tree());
     project.run(&world).await.end.unwrap();
     *world.model.lock().unwrap() = "n".into();
-    project.set(&second_tree());
+    let mut next = first_tree();
+    next[0].1 = text("three", 2);
+    project.set(&next);
     let before = contents(&world);
     let run = project.run(&world).await;
     assert!(matches!(run.end.unwrap_err(), IndexError::Changed { was, now, .. } if was == "m" && now == "n"));
@@ -343,7 +345,7 @@ async fn vectors_of_another_model_are_not_mixed_in_and_a_rebuild_starts_anew() {
         .end
         .unwrap();
     assert_eq!(project.manifest.description().unwrap().unwrap().embedding.model, "n");
-    assert_eq!(contents(&world), points_of(&second_tree()).await);
+    assert_eq!(contents(&world), points_of(&next).await);
 }
 
 #[tokio::test]
