@@ -116,6 +116,10 @@ const ROWS: &[Row] = &[
         "https://bedrock-runtime.us-east-1.amazonaws.com/model/a-model/converse",
     ),
     Row {
+        others: &[("AWS_REGION", "eu-west-2")],
+        ..row("bedrock", "AWS_BEARER_TOKEN_BEDROCK", "models", "https://bedrock.eu-west-2.amazonaws.com/foundation-models")
+    },
+    Row {
         others: &[
             ("AWS_REGION", "eu-west-1"),
             ("AWS_DEFAULT_REGION", "eu-west-3"),
@@ -129,6 +133,8 @@ const ROWS: &[Row] = &[
     },
     row("fireworks", "FIREWORKS_API_KEY", "chat", "https://api.fireworks.ai/inference/v1/chat/completions"),
     row("github", "GITHUB_TOKEN", "chat", "https://models.github.ai/inference/chat/completions"),
+    row("github", "GITHUB_TOKEN", "models", "https://models.github.ai/catalog/models"),
+    row("perplexity", "PERPLEXITY_API_KEY", "models", "https://api.perplexity.ai/v1/models"),
     row("xai", "XAI_API_KEY", "chat", "https://api.x.ai/v1/chat/completions"),
     row("groq", "GROQ_API_KEY", "chat", "https://api.groq.com/openai/v1/chat/completions"),
     row("moonshot", "MOONSHOTAI_API_KEY", "chat", "https://api.moonshot.ai/v1/chat/completions"),
