@@ -8,9 +8,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 use weir_tests::configuration::{every_provider, with_upstream};
 use weir_tests::indexing::{index_arguments, stored};
 use weir_tests::{Finished, Program, Running, Tree};
@@ -65,14 +66,14 @@ fn arguments(tree: &Tree) -> Vec<OsString> {
 }
 
 /// Runs it to the end, looking at what it takes meanwhile.
-fn measure(program: &Program, tree: &Tree) -> Measured {
+async fn measure(program: &Program, tree: &Tree) -> Measured {
     let began = Instant::now();
     let mut run = Running::start(program, arguments(tree)).unwrap();
     let (mut memory, mut ticks) = (0, 0);
     while !run.has_ended() {
         memory = memory.max(peak_memory(run.pid()).unwrap_or(0));
         ticks = ticks.max(cpu_ticks(run.pid()).unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(20));
+        sleep(Duration::from_millis(20)).await;
     }
     Measured {
         elapsed: began.elapsed(),
@@ -139,12 +140,12 @@ async fn ten_thousand_files_through_faults_end_as_without() {
     let extra = format!("http_pool.max_connections = {MAX_CONNECTIONS}");
     let peaceful = upstream().await;
     let undisturbed = program(&peaceful, &extra);
-    let first = measure(&undisturbed, &tree);
+    let first = measure(&undisturbed, &tree).await;
     first.tell("without faults", Some(&peaceful));
     let expected = stored(&peaceful);
 
     let requests = peaceful.stats().requests.total;
-    let again = measure(&undisturbed, &tree);
+    let again = measure(&undisturbed, &tree).await;
     again.tell("again, without a change", Some(&peaceful));
     // The one is the list of collections.
     assert_eq!(peaceful.stats().requests.total, requests + 1);
@@ -152,7 +153,7 @@ async fn ten_thousand_files_through_faults_end_as_without() {
 
     let disturbed = upstream().await;
     disturb(&disturbed);
-    let run = measure(&program(&disturbed, &extra), &tree);
+    let run = measure(&program(&disturbed, &extra), &tree).await;
     run.tell("with faults", Some(&disturbed));
     assert!(stored(&disturbed) == expected, "the points differ");
     assert_eq!(run.done()["failed"], 0);
@@ -174,7 +175,8 @@ async fn ten_thousand_files_through_faults_end_as_without() {
     let run = measure(
         &program(&unpooled, &format!("{extra}\nhttp_pool.enabled = false")),
         &tree,
-    );
+    )
+    .await;
     run.tell("without pooling", Some(&unpooled));
     assert!(stored(&unpooled) == expected, "the points differ");
 }
@@ -186,7 +188,7 @@ async fn five_times_the_files_need_no_more_memory() {
     for count in [files(), 5 * files()] {
         let tree = Tree::of_packages(count).unwrap();
         let upstream = upstream().await;
-        let run = measure(&program(&upstream, ""), &tree);
+        let run = measure(&program(&upstream, ""), &tree).await;
         run.tell(&format!("{count} files"), Some(&upstream));
         memory.push(run.memory);
     }
@@ -200,7 +202,7 @@ async fn killed_twenty_times_the_store_ends_as_after_one_run() {
     const KILLS: u64 = 20;
     let tree = Tree::of_packages(files()).unwrap();
     let peaceful = upstream().await;
-    let length = measure(&program(&peaceful, ""), &tree).elapsed;
+    let length = measure(&program(&peaceful, ""), &tree).await.elapsed;
     let expected = stored(&peaceful);
 
     let upstream = upstream().await;
@@ -210,14 +212,14 @@ async fn killed_twenty_times_the_store_ends_as_after_one_run() {
         // Early in what is left, so that there is a run to kill each time; by the golden ratio: spread out, and the same every time.
         let moment = length.mul_f64((kill as f64 * 0.618).fract() / 15.0);
         let run = Running::start(&program, arguments(&tree)).unwrap();
-        std::thread::sleep(moment);
+        sleep(moment).await;
         killed += usize::from(run.kill().unwrap().status.is_none());
     }
     println!(
         "{killed} of {KILLS} runs were killed on their way, {} points by then",
         stored(&upstream).len()
     );
-    measure(&program, &tree).tell("after them", Some(&upstream));
+    measure(&program, &tree).await.tell("after them", Some(&upstream));
     assert!(stored(&upstream) == expected, "the points differ");
 }
 
@@ -226,7 +228,7 @@ async fn killed_twenty_times_the_store_ends_as_after_one_run() {
 async fn an_upstream_that_stops_for_half_a_minute_is_waited_for() {
     let tree = Tree::of_packages(files()).unwrap();
     let peaceful = upstream().await;
-    let length = measure(&program(&peaceful, ""), &tree).elapsed;
+    let length = measure(&program(&peaceful, ""), &tree).await.elapsed;
     let expected = stored(&peaceful);
 
     let upstream = upstream().await;
@@ -254,7 +256,8 @@ async fn throughput_is_what_latency_and_concurrency_permit() {
     let run = measure(
         &program(&upstream, &format!("http_pool.max_connections = {CONNECTIONS}")),
         &tree,
-    );
+    )
+    .await;
     run.tell("a second for a call, four at once", Some(&upstream));
     let calls = u32::try_from(upstream.stats().apis[&Api::Voyage].total).unwrap();
     let permitted = LATENCY * calls.div_ceil(CONNECTIONS);
@@ -266,13 +269,13 @@ async fn throughput_is_what_latency_and_concurrency_permit() {
     assert!(share >= 0.85);
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: `just soak` runs it"]
-fn the_embedded_default_indexes_offline() {
+async fn the_embedded_default_indexes_offline() {
     let tree = Tree::of_packages(files()).unwrap();
     let program = Program::new().unwrap().env("RUST_LOG", "warn");
-    measure(&program, &tree).tell("offline", None);
-    let again = measure(&program, &tree);
+    measure(&program, &tree).await.tell("offline", None);
+    let again = measure(&program, &tree).await;
     again.tell("offline, without a change", None);
     assert!(again.elapsed < Duration::from_secs(5), "{:?}", again.elapsed);
 }

@@ -250,7 +250,7 @@ fn points(collector: &Collector, name: &str) -> Vec<HistogramDataPoint> {
         .taken()
         .into_iter()
         .filter(|export| export.path == "/v1/metrics");
-    let metrics = exports
+    let mut metrics = exports
         .flat_map(|export| {
             ExportMetricsServiceRequest::decode(&*export.body)
                 .unwrap()
@@ -258,7 +258,7 @@ fn points(collector: &Collector, name: &str) -> Vec<HistogramDataPoint> {
         })
         .flat_map(|resource| resource.scope_metrics)
         .flat_map(|scope| scope.metrics);
-    let last = metrics.filter(|metric| metric.name == name).last();
+    let last = metrics.rfind(|metric| metric.name == name);
     match last.and_then(|metric| metric.data) {
         Some(Data::Histogram(histogram)) => histogram.data_points,
         other => panic!("{name}: {other:?}"),

@@ -2,9 +2,10 @@
 //! reads the store first. Figures of a machine that does nothing else, so a soak and no test.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use weir_tests::{Program, Server};
 
 const CHUNKS: usize = 100_000;

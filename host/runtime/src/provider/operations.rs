@@ -180,7 +180,7 @@ impl Provider {
         operation: &'static str,
         of: &'static str,
         whole: usize,
-        answers: Result<Vec<(usize, R)>, (Range<usize>, CallError)>,
+        answers: split::Answers<R>,
         merge: impl FnOnce(Vec<(usize, R)>) -> Result<R, CallErrorKind>,
     ) -> Result<R, CallError> {
         match answers {

@@ -12,7 +12,6 @@ use super::pipeline::End;
 use super::prepare::{Prepared, prepare};
 use super::report::{Counts, Event, Reporter};
 use super::walk::Tree;
-use weir_runtime::estimate;
 
 /// Files read at once.
 const READERS: usize = 4;

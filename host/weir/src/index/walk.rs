@@ -160,7 +160,7 @@ mod tests {
         let folder = tree(&[("a.rs", ""), ("b.rs", "")]);
         let tree = walk(&folder.path().join("b.rs")).unwrap();
         assert_eq!(paths(&tree), ["b.rs"]);
-        assert_eq!(tree.folders, [tree.base.clone()]);
+        assert_eq!(tree.folders, std::slice::from_ref(&tree.base));
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
     fn what_the_store_is_asked_for_is_in_every_path_that_matches() {
         let cases = [
             ("*.rs", Some(".rs")),
-            ("host/**/a.rs", Some("host")),
+            ("host/**/a.rs", Some("a.rs")),
             ("*", None),
             ("[ab]/src/*.rs", None),
             ("src/*", Some("src")),

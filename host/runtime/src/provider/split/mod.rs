@@ -25,15 +25,16 @@ use crate::error::{CallError, CallErrorKind};
 /// leaves nine of ten connections of a default pool to others.
 pub(super) const SIDE_BY_SIDE: usize = 8;
 
-/// The answers of all parts, in their order, each with where its part begins.
-///
-/// # Errors
-/// That of the part that failed first, with its places.
+/// The answers of all parts, in their order, each with where its part begins; or the error of the part that failed first,
+/// with its places.
+pub(super) type Answers<R> = Result<Vec<(usize, R)>, (Range<usize>, CallError)>;
+
+/// Calls for each part, and halves those that are too large.
 pub(super) async fn side_by_side<R, F>(
     parts: Vec<Range<usize>>,
     most: usize,
     call: impl Fn(Range<usize>) -> F,
-) -> Result<Vec<(usize, R)>, (Range<usize>, CallError)>
+) -> Answers<R>
 where
     R: Send + 'static,
     F: Future<Output = Result<R, CallError>> + Send + 'static,
@@ -92,4 +93,5 @@ fn malformed(what: String) -> CallErrorKind {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one part is one range")]
 mod tests;

@@ -60,6 +60,7 @@ fn bytes(texts: &[String], beside: &str) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one part is one range")]
 mod tests {
     use super::*;
 
