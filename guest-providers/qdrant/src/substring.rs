@@ -46,7 +46,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Substring, Error> {
     let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u32>().ok());
     let (Some(Some(major)), Some(Some(minor)), Some(Some(patch))) = (numbers.next(), numbers.next(), numbers.next())
     else {
-        return Err(failure::malformed(&format!("`version`: `{version}` is none")));
+        return Err(failure::malformed(format!("`version`: `{version}` is none")));
     };
     if (major, minor) >= (1, 20) {
         Ok(Substring::Substring)
