@@ -125,8 +125,26 @@ browser: peers
 # Measures the pool beside other clients and puts the figures into benches/README.md. Wants a machine with nothing else to do.
 [positional-arguments]
 bench *options: build-guests build-fixtures bench-python
+    cd benches/over-wasi-http && cargo build --locked --release --target wasm32-wasip2
+    cargo build --locked --release --workspace --bin weir
     cargo build --locked --release --manifest-path benches/Cargo.toml
-    benches/target/release/weir-benches run --python benches/target/python/bin/python3 --readme benches/README.md --json benches/target/figures.json "$@"
+    benches/target/release/weir-benches run --weir target/release/weir --python benches/target/python/bin/python3 --readme benches/README.md --json benches/target/figures.json "$@"
+
+# Measures weir as a gateway beside LiteLLM, Portkey, TensorZero and nginx, and puts the figures into benches/README.md.
+# The others come from PyPI, npm and Debian: a gigabyte. Wants a machine with nothing else to do.
+[positional-arguments]
+bench-gateways *options: build-guests peers
+    cargo build --locked --release --workspace --bin weir
+    cargo build --locked --release --manifest-path benches/Cargo.toml
+    for name in litellm tensorzero; do cmp -s benches/python/gateways/$name.txt benches/target/$name/requirements.txt || { \
+        python3 -m venv benches/target/$name && \
+        benches/target/$name/bin/pip install --quiet --disable-pip-version-check -r benches/python/gateways/$name.txt && \
+        cp benches/python/gateways/$name.txt benches/target/$name/requirements.txt; }; done
+    cmp -s benches/node/package.json benches/target/portkey/package.json || { mkdir -p benches/target/portkey && \
+        cp benches/node/package.json benches/target/portkey/ && npm install --silent --prefix benches/target/portkey; }
+    benches/target/release/weir-benches gateways --weir target/release/weir --nginx "$(command -v nginx)" \
+        --litellm benches/target/litellm --tensorzero benches/target/tensorzero \
+        --portkey benches/target/portkey/node_modules/@portkey-ai/gateway --readme benches/README.md "$@"
 
 [private]
 bench-python:
@@ -142,6 +160,7 @@ lint: build-guests cargo-deny
     cd tests/fixtures && cargo fmt --all --check
     cd tests/specs && cargo fmt --all --check
     cd benches && cargo fmt --all --check
+    cd benches/over-wasi-http && cargo fmt --all --check
     cd host/pool/fuzz && cargo fmt --all --check
     cd host/runtime/fuzz && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -167,6 +186,7 @@ fmt:
     cd tests/fixtures && cargo fmt --all
     cd tests/specs && cargo fmt --all
     cd benches && cargo fmt --all
+    cd benches/over-wasi-http && cargo fmt --all
     cd host/pool/fuzz && cargo fmt --all
     cd host/runtime/fuzz && cargo fmt --all
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::contender::{Contender, Fresh, Hyper, HyperUtil, Native, Reqwest, Reused, Task, Weir};
+use crate::contender::{ByItself, Contender, Fresh, Hyper, HyperUtil, Native, Reqwest, Reused, Task, Weir};
 use crate::process;
 
 #[derive(Args)]
@@ -39,6 +39,7 @@ enum Client {
     Native,
     Reused,
     Fresh,
+    ByItself,
 }
 
 /// What one client did while it was measured.
@@ -66,6 +67,7 @@ pub fn run(load: &Load) -> anyhow::Result<()> {
             Client::Native => measure::<Native>(load).await,
             Client::Reused => measure::<Reused>(load).await,
             Client::Fresh => measure::<Fresh>(load).await,
+            Client::ByItself => measure::<ByItself>(load).await,
         }
     })
 }

@@ -89,31 +89,8 @@ pub fn cache() -> PathBuf {
 
 /// A bundled adapter, with a key and all it needs to send requests to this machine.
 pub fn spec(adapter: &str, base_url: &str) -> anyhow::Result<ProviderSpec> {
-    let file = format!(
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-providers/dist/{}.wasm"),
-        adapter
-    );
-    spec_of(adapter, &file, base_url)
-}
-
-/// The component that does on order what an adapter must not do, with all that an adapter has.
-pub fn misbehaver(base_url: &str) -> anyhow::Result<ProviderSpec> {
-    spec_of("misbehaver", &fixture("misbehaver"), base_url)
-}
-
-/// Where one of the tests' components is.
-pub fn fixture(name: &str) -> String {
-    format!(
-        concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/fixtures/target/wasm32-wasip2/release/{}.wasm"
-        ),
-        name
-    )
-}
-
-fn spec_of(adapter: &str, file: &str, base_url: &str) -> anyhow::Result<ProviderSpec> {
-    let component = std::fs::read(file).with_context(|| format!("{file}: run `just build-guests build-fixtures`"))?;
+    let file = self::adapter(adapter);
+    let component = std::fs::read(&file).with_context(|| format!("{file}: run `just build-guests`"))?;
     let (config, secrets) = if adapter == "local" {
         Default::default()
     } else {
@@ -136,6 +113,25 @@ fn spec_of(adapter: &str, file: &str, base_url: &str) -> anyhow::Result<Provider
         limits: Limits::default(),
         storage: None,
     })
+}
+
+/// Where a bundled adapter is.
+pub fn adapter(name: &str) -> String {
+    format!(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-providers/dist/{}.wasm"),
+        name
+    )
+}
+
+/// Where one of the tests' components is.
+pub fn fixture(name: &str) -> String {
+    format!(
+        concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/fixtures/target/wasm32-wasip2/release/{}.wasm"
+        ),
+        name
+    )
 }
 
 pub fn run() -> anyhow::Result<()> {

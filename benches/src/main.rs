@@ -1,5 +1,5 @@
 //! weir-pool beside raw hyper, hyper-util's legacy client, reqwest and httpx; and calls through a sandboxed adapter beside the
-//! same requests by Rust.
+//! same requests by Rust. And weir as a gateway beside other gateways.
 //!
 //! Every client and the server is a process of its own, held to one core. `run` starts them in turn and writes the
 //! figures into `README.md`.
@@ -8,6 +8,7 @@ mod client;
 mod component;
 mod contender;
 mod figures;
+mod gateways;
 mod machine;
 mod neighbours;
 mod process;
@@ -35,6 +36,12 @@ enum Role {
     Neighbours(neighbours::Options),
     /// One client under one load; tells of it in JSON. `run` starts these.
     Client(client::Load),
+    /// weir as a gateway beside others, and prints the figures.
+    Gateways(gateways::Options),
+    /// The clients of one gateway under one load. `gateways` starts these.
+    GatewayClient(gateways::Caller),
+    /// The upstream of all gateways. `gateways` starts it.
+    GatewayUpstream(gateways::Upstream),
     /// The server; tells of itself in JSON for every line on its standard input. `run` starts it.
     Server(server::Options),
 }
@@ -45,6 +52,9 @@ fn main() -> anyhow::Result<()> {
         Role::Component => component::run(),
         Role::Neighbours(options) => neighbours::run(&options),
         Role::Client(load) => client::run(&load),
+        Role::Gateways(options) => gateways::run(&options),
+        Role::GatewayClient(options) => gateways::call(&options),
+        Role::GatewayUpstream(options) => gateways::serve(&options),
         Role::Server(options) => server::run(&options),
     }
 }

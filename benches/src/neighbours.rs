@@ -1,21 +1,29 @@
-//! What a component that misbehaves does to the calls of another provider in the same process.
+//! What a component that misbehaves does to the calls of another provider in the same program.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use clap::Args;
 use hdrhistogram::Histogram;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use weir_pool::PoolManager;
-use weir_runtime::types::EmbeddingRequest;
-use weir_runtime::{Provider, Runtime, RuntimeOptions};
 
-use crate::component;
+use crate::run::Process;
+use crate::{component, process};
 
 /// What the other does, as `tests/fixtures/misbehaver` is ordered to. Nothing comes first, and is compared with.
 const ORDERS: [(&str, &str); 8] = [
@@ -37,6 +45,9 @@ const MISBEHAVERS: usize = 4;
 
 #[derive(Args)]
 pub struct Options {
+    /// The program.
+    #[arg(long)]
+    weir: PathBuf,
     /// Where embeddings are asked for.
     #[arg(long)]
     base_url: String,
@@ -83,26 +94,25 @@ impl fmt::Display for Neighbours {
     }
 }
 
-/// As the program runs: a worker thread a core, none held to one.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    println!("{}", serde_json::to_string(&runtime.block_on(measure(options))?)?);
+    println!(
+        "{}",
+        serde_json::to_string(&process::runtime()?.block_on(measure(options))?)?
+    );
     Ok(())
 }
 
 async fn measure(options: &Options) -> anyhow::Result<Neighbours> {
-    let runtime = Runtime::new(RuntimeOptions {
-        cache_dir: Some(component::cache()),
-        pools: PoolManager::new()?,
-    })?;
-    let measured = runtime.load(component::spec("voyage", &options.base_url)?).await?;
-    let other = runtime.load(component::misbehaver(&options.base_url)?).await?;
+    let folder = std::env::temp_dir().join(format!("weir-neighbours-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let (_program, address) = start(options, &folder).await?;
     let mut samples: Vec<Vec<Sample>> = ORDERS.iter().map(|_| Vec::new()).collect();
     for _ in 0..options.rounds {
         for ((order, _), samples) in ORDERS.iter().zip(&mut samples) {
-            samples.push(beside(order, &measured, &other, Duration::from_secs_f64(options.seconds)).await?);
+            samples.push(beside(order, address, Duration::from_secs_f64(options.seconds)).await?);
         }
     }
+    let _ = std::fs::remove_dir_all(folder);
     let rows = ORDERS.iter().zip(samples).map(|((_, beside), samples)| {
         let p99 = sorted(&samples, |sample| sample.p99);
         Row {
@@ -126,21 +136,19 @@ struct Sample {
     p99: f64,
 }
 
-async fn beside(order: &str, measured: &Provider, other: &Provider, time: Duration) -> anyhow::Result<Sample> {
+async fn beside(order: &str, address: SocketAddr, time: Duration) -> anyhow::Result<Sample> {
     let ending = Arc::new(AtomicBool::new(false));
     let mut misbehaving = JoinSet::new();
     for _ in 0..if order.is_empty() { 0 } else { MISBEHAVERS } {
-        let (other, order, ending) = (other.clone(), order.to_owned(), ending.clone());
+        let (mut other, order, ending) = (Client::new(address, "other").await?, order.to_owned(), ending.clone());
         misbehaving.spawn(async move {
             let mut calls = 0_u64;
             while !ending.load(Ordering::Relaxed) {
                 // Most orders end in an error; what kind is for tests to say.
-                let _ = other.embed(request(&order)).await;
+                other.embed(&order).await?;
                 calls += 1;
-                // In the program, the next call is another request's, which waits for its turn.
-                tokio::task::yield_now().await;
             }
-            calls
+            anyhow::Ok(calls)
         });
     }
     // The first instances are made, and the first lines are logged, before anything is measured.
@@ -148,12 +156,13 @@ async fn beside(order: &str, measured: &Provider, other: &Provider, time: Durati
 
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
-        let (measured, ending) = (measured.clone(), ending.clone());
+        let (mut measured, ending) = (Client::new(address, "voyage").await?, ending.clone());
         callers.spawn(async move {
             let mut times = Histogram::<u64>::new(3)?;
             while !ending.load(Ordering::Relaxed) {
                 let began = Instant::now();
-                measured.embed(request("fn lend(&mut self)")).await?;
+                let status = measured.embed("fn lend(&mut self)").await?;
+                anyhow::ensure!(status.is_success(), "{status}");
                 times.record(u64::try_from(began.elapsed().as_nanos())?)?;
             }
             anyhow::Ok(times)
@@ -167,7 +176,7 @@ async fn beside(order: &str, measured: &Provider, other: &Provider, time: Durati
     }
     let mut misbehaved = 0;
     while let Some(calls) = misbehaving.join_next().await {
-        misbehaved += calls?;
+        misbehaved += calls??;
     }
     let microseconds = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Sample {
@@ -178,12 +187,82 @@ async fn beside(order: &str, measured: &Provider, other: &Provider, time: Durati
     })
 }
 
-fn request(text: &str) -> EmbeddingRequest {
-    EmbeddingRequest {
-        inputs: vec![text.to_owned()],
-        model: None,
-        kind: None,
-        dimensions: None,
+/// The program with both providers, once it answers.
+async fn start(options: &Options, folder: &Path) -> anyhow::Result<(Process, SocketAddr)> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let folder = folder.display();
+    let config = format!(
+        r#"
+data_dir = "{folder}/data"
+cache_dir = "{folder}/cache"
+[server]
+listen = "{address}"
+[providers.voyage]
+component = "voyage"
+config.base_url = "{base_url}"
+secrets.api_key = {{ env = "BENCH_KEY" }}
+egress.allow_private = ["127.0.0.1/32"]
+[providers.other]
+component = "{misbehaver}"
+config.base_url = "{base_url}"
+secrets.api_key = {{ env = "BENCH_KEY" }}
+egress = {{ allow = ["{base_url}"], allow_private = ["127.0.0.1/32"] }}
+"#,
+        base_url = options.base_url,
+        misbehaver = component::fixture("misbehaver"),
+    );
+    let file = format!("{folder}/weir.toml");
+    std::fs::write(&file, config)?;
+    let mut command = Command::new(&options.weir);
+    command
+        .args(["serve", "--config", &file])
+        .env("BENCH_KEY", "bench-key")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    let program = Process::start(&mut command)?;
+    let began = Instant::now();
+    loop {
+        let answered = async { Client::new(address, "voyage").await?.embed("x").await };
+        match answered.await {
+            Ok(StatusCode::OK) => return Ok((program, address)),
+            Ok(status) => anyhow::bail!("the program answers with {status}"),
+            Err(error) => anyhow::ensure!(began.elapsed() < Duration::from_secs(60), "no answer: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A connection to the program, for the calls of one provider.
+struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    address: SocketAddr,
+    provider: &'static str,
+}
+
+impl Client {
+    async fn new(address: SocketAddr, provider: &'static str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self {
+            sender,
+            address,
+            provider,
+        })
+    }
+
+    async fn embed(&mut self, input: &str) -> anyhow::Result<StatusCode> {
+        let request = Request::post(format!("/v1/providers/{}/embed", self.provider))
+            .header(header::HOST, self.address.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(json!({"inputs": [input]}).to_string()))?;
+        self.sender.ready().await?;
+        let answer = self.sender.send_request(request).await?;
+        let status = answer.status();
+        answer.into_body().collect().await?;
+        Ok(status)
     }
 }
 

@@ -7,10 +7,18 @@ use anyhow::Context as _;
 
 use crate::component::Components;
 use crate::figures::Figures;
+use crate::gateways;
 use crate::neighbours::Neighbours;
 
-const BEGIN: &str = "<!-- figures: made by `just bench` -->\n";
-const END: &str = "<!-- end of figures -->\n";
+const FIGURES: [&str; 2] = ["<!-- figures: made by `just bench` -->\n", "<!-- end of figures -->\n"];
+const GATEWAYS: [&str; 2] = [
+    "<!-- figures: made by `just bench-gateways` -->\n",
+    "<!-- end of gateways' figures -->\n",
+];
+
+pub fn replace_gateways(file: &Path, machine: &str, figures: &gateways::Figures) -> anyhow::Result<()> {
+    replace(file, GATEWAYS, &format!("\n{machine}\n{figures}"))
+}
 
 pub fn replace_figures(
     file: &Path,
@@ -19,16 +27,21 @@ pub fn replace_figures(
     components: &Components,
     neighbours: &Neighbours,
 ) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let (before, rest) = text.split_once(BEGIN).context("no place for figures")?;
-    let (_, after) = rest.split_once(END).context("the place for figures has no end")?;
     let mut made = format!("\n{machine}\n## Targets\n\n{}", targets(all, components));
     for figures in all {
         write!(made, "\n## {}\n\n{}\n", figures.scenario.name, figures.markdown())?;
     }
     write!(made, "\n## Components\n\n{components}\n")?;
     write!(made, "\n## Beside a component that misbehaves\n\n{neighbours}")?;
-    Ok(std::fs::write(file, format!("{before}{BEGIN}{made}\n{END}{after}"))?)
+    replace(file, FIGURES, &made)
+}
+
+/// What is between the two marks.
+fn replace(file: &Path, [begin, end]: [&str; 2], made: &str) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let (before, rest) = text.split_once(begin).context("no place for figures")?;
+    let (_, after) = rest.split_once(end).context("the place for figures has no end")?;
+    Ok(std::fs::write(file, format!("{before}{begin}{made}\n{end}{after}"))?)
 }
 
 /// What is meant to be reached, and what was in this run.

@@ -31,6 +31,9 @@ pub struct Options {
     /// Only the scenarios whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// The program, in which one provider is measured beside another.
+    #[arg(long)]
+    weir: PathBuf,
     /// A Python with httpx; without one, httpx is left out.
     #[arg(long)]
     python: Option<PathBuf>,
@@ -84,6 +87,8 @@ fn beside_misbehaviour(options: &Options) -> anyhow::Result<Neighbours> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg("neighbours")
+        .arg("--weir")
+        .arg(&options.weir)
         .args(["--base-url", &format!("http://127.0.0.1:{}/v1", server.ports.plain)])
         .args(["--seconds", &options.seconds.to_string()])
         .args(["--rounds", &options.rounds.to_string()]);
@@ -222,25 +227,30 @@ impl Server {
 }
 
 /// A process that is ended when it goes out of scope.
-struct Process {
+pub struct Process {
     child: Child,
     says: BufReader<ChildStdout>,
 }
 
 impl Process {
-    fn start(command: &mut Command) -> anyhow::Result<Self> {
+    /// Starts it, with its standard output to be read.
+    pub fn start(command: &mut Command) -> anyhow::Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let says = BufReader::new(child.stdout.take().context("standard output")?);
         Ok(Self { child, says })
     }
 
-    fn line(&mut self) -> anyhow::Result<String> {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         anyhow::ensure!(self.says.read_line(&mut line)? > 0, "ended before it said anything");
         Ok(line)
     }
 
-    fn tells<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+    pub fn tells<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
         let line = self.line()?;
         serde_json::from_str(&line).with_context(|| line)
     }

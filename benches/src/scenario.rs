@@ -76,9 +76,10 @@ const HTTP1: Scenario = Scenario {
     clients: ALL,
 };
 
-/// The same request by Rust, and by an adapter in an instance that is kept or made for the call.
+/// The same request by Rust; by an adapter in an instance that is kept or made for the call; and by the adapter as a
+/// component that sends by itself.
 const SANDBOX: Scenario = Scenario {
-    clients: &["native", "reused", "fresh"],
+    clients: &["native", "reused", "fresh", "by-itself"],
     answer: Answer::Embeddings {
         inputs: 1,
         input_bytes: 40,

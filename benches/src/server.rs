@@ -187,7 +187,7 @@ async fn serve_http1(
 }
 
 /// The length of the first request, if all of it is there.
-fn request_length(received: &[u8]) -> Option<usize> {
+pub fn request_length(received: &[u8]) -> Option<usize> {
     const LENGTH: &[u8] = b"\r\ncontent-length: ";
     let head = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let body = received

@@ -50,10 +50,10 @@ fn every_bundled_adapter_is_admitted_and_imports_no_more_than_it_may() {
         ("mistral", vec!["embedding", "chat", "models"], true),
         ("azure", vec!["embedding", "chat", "models"], true),
         ("huggingface", vec!["embedding", "chat", "models"], true),
-        ("perplexity", vec!["embedding", "web-search", "chat"], true),
+        ("perplexity", vec!["embedding", "web-search", "chat", "models"], true),
         ("google", vec!["embedding", "chat", "models"], true),
         ("anthropic", vec!["chat", "models"], true),
-        ("bedrock", vec!["embedding", "reranking", "chat"], true),
+        ("bedrock", vec!["embedding", "reranking", "chat", "models"], true),
         ("qdrant", vec!["vector-store"], true),
         ("tavily", vec!["web-search"], true),
         (

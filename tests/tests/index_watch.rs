@@ -74,6 +74,12 @@ async fn the_store_follows_files_that_come_change_move_and_go() {
     .await
     .unwrap();
 
+    until("it waits for more", || {
+        run.events().last().is_some_and(|event| event["event"] == "watching")
+    })
+    .await
+    .unwrap();
+
     let runs = run.count("done");
     assert!(runs < 100, "{runs} runs for six changes");
     let finished = run.interrupt().unwrap().success().unwrap();

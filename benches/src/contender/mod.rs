@@ -1,5 +1,6 @@
 //! The clients under comparison, as every one of them is asked to do the same.
 
+mod by_itself;
 mod guest;
 mod hyper;
 mod hyper_util;
@@ -18,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+pub use self::by_itself::ByItself;
 pub use self::guest::{Fresh, Reused};
 pub use self::hyper::Hyper;
 pub use self::hyper_util::HyperUtil;

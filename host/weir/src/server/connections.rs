@@ -75,7 +75,13 @@ impl Connections {
             };
             tokio::select! {
                 biased;
-                () = &mut shutdown => return connections,
+                () = &mut shutdown => {
+                    for stream in waiting(listener) {
+                        let serve = serve(stream, router.clone(), connections.stopping.clone());
+                        connections.tasks.spawn(serve);
+                    }
+                    return connections;
+                }
                 Some(_) = connections.tasks.join_next() => {}
                 (accepted, place) = accept => match accepted {
                     Ok((stream, _)) => {
@@ -144,6 +150,8 @@ async fn serve(stream: TcpStream, router: Router, stopping: CancellationToken) {
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
+        // What has arrived by then is read before the connection is ended.
+        biased;
         outcome = connection.as_mut() => outcome,
         () = lingered(&stopping) => {
             connection.as_mut().graceful_shutdown();
@@ -176,6 +184,17 @@ fn most() -> usize {
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let share = descriptors.and_then(|limit| usize::try_from(limit / SHARE_OF_DESCRIPTORS).ok());
     share.map_or(MAX_CONNECTIONS, |share| share.clamp(1, MAX_CONNECTIONS))
+}
+
+/// Closes the listener, after those connections that the system has taken already: they would be reset with it. The system
+/// is asked, not the runtime, which may not have heard of them.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().ok();
+    std::iter::from_fn(move || {
+        let (stream, _) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    })
 }
 
 async fn lingered(stopping: &CancellationToken) {
