@@ -109,7 +109,13 @@ impl Engine {
         let theirs = self.engine("query", input).await;
         assert!(ours["points"].is_array(), "{what}: {ours}");
         let (ours, theirs) = (Found::of(&ours), Found::of(&theirs));
-        assert_eq!(ours.scores, theirs.scores, "{what}");
+        let same = ours.scores.len() == theirs.scores.len()
+            && ours
+                .scores
+                .iter()
+                .zip(&theirs.scores)
+                .all(|(one, other)| near(*one, *other));
+        assert!(same, "{what}: {:?}, {:?}", ours.scores, theirs.scores);
         assert_eq!(ours.sure, theirs.sure, "{what}");
         Value::from(ours.scores.len())
     }
@@ -132,22 +138,26 @@ impl Drop for Engine {
 /// The points of an answer, as far as ties leave no choice: which of those with the last score come is the engine's
 /// whim, and so is the order of equals.
 struct Found {
-    scores: Vec<String>,
-    /// Score and payload by id.
-    sure: BTreeMap<String, (String, Value)>,
+    scores: Vec<f64>,
+    /// The payload by id.
+    sure: BTreeMap<String, Value>,
+}
+
+/// The two shards do not add up in the same order.
+fn near(one: f64, other: f64) -> bool {
+    (one - other).abs() <= 1e-4 * one.abs().max(1.0)
 }
 
 impl Found {
     fn of(answer: &Value) -> Found {
         let points = answer["points"].as_array().unwrap();
-        // To four digits: the two shards do not add up in the same order.
-        let score = |point: &Value| format!("{:.4}", point["score"].as_f64().unwrap());
-        let last = points.last().map(score);
-        let sure = points.iter().filter(|point| Some(score(point)) != last);
+        let score = |point: &Value| point["score"].as_f64().unwrap();
+        let last = points.last().map_or(0.0, score);
+        let sure = points.iter().filter(|point| !near(score(point), last));
         Found {
             scores: points.iter().map(score).collect(),
             sure: sure
-                .map(|point| (point["id"].to_string(), (score(point), point["payload"].clone())))
+                .map(|point| (point["id"].to_string(), point["payload"].clone()))
                 .collect(),
         }
     }
@@ -209,7 +219,7 @@ fn filters() -> Vec<(Value, usize)> {
         (must(json!({ "key": "n", "equals": 4_242 })), 1),
         (must(json!({ "key": "even", "equals": 1 })), POINTS / 2),
         (must(json!({ "key": "deep.group", "equals": 3 })), POINTS / 10),
-        (must(json!({ "key": "tags", "equals": "t3" })), POINTS / 7),
+        (must(json!({ "key": "tags", "equals": "t3" })), POINTS.div_ceil(7)),
         (must(json!({ "key": "lang", "any": ["rust"] })), third),
         (must(json!({ "key": "n", "any": [1, 2, 3, 20_000] })), 3),
         (must(json!({ "key": "lang", "any": [] })), 0),
