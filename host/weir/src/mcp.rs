@@ -1,4 +1,4 @@
-//! The tool `find_code` of an MCP server (https://modelcontextprotocol.io): searches for coding assistants.
+//! The tool `find_code` of an MCP server (<https://modelcontextprotocol.io>): searches for coding assistants.
 //!
 //! What goes wrong in a call is the call's result, with what to do about it: clients show an error of the protocol to
 //! nobody, but a tool's to the model, which can then ask otherwise.

@@ -5,7 +5,7 @@
 //! | here | what is asked in which order, and what becomes of a failure |
 //! | [`backend`] | what is asked of providers, and the ones of the runtime |
 //! | [`hit`] | what is found |
-//! | [`show`] | how it is shown to people |
+//! | [`mod@show`] | how it is shown to people |
 //! | [`path`] | which paths are asked for |
 //!
 //! The query is embedded as the tree was, dense and sparse, and the store ranks by both where it can. A reranker
