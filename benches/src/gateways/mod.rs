@@ -102,6 +102,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .map_or(Ok(()), |file| readme::replace_gateways(file, &machine, &figures))
 }
 
+#[expect(clippy::disallowed_methods, reason = "there is no runtime to block")]
 fn measure(mut gateway: Gateway, options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut command = Command::new("taskset");

@@ -116,7 +116,9 @@ async fn serve(mut stream: TcpStream, answers: Answers) -> anyhow::Result<()> {
             let request: Vec<u8> = received.drain(..length).collect();
             let says = |word: &[u8]| request.windows(word.len()).any(|window| window == word);
             if says(b"/chat/completions") {
-                let (first, rest) = answers.words.split_first().unwrap_or((const { &Bytes::new() }, &[]));
+                let Some((first, rest)) = answers.words.split_first() else {
+                    continue;
+                };
                 stream.write_all(&[STREAMED, first].concat()).await?;
                 for word in rest {
                     tokio::time::sleep(PACE).await;
