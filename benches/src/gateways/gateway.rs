@@ -32,7 +32,7 @@ pub struct Installed {
 pub struct Gateway {
     pub name: &'static str,
     pub command: Command,
-    /// What comes before `/embeddings` and `/chat/completions`. Without one, the gateway tells it on its first line.
+    /// What comes before `/embeddings` and `/chat/completions`. Without one, the gateway tells it on a line that begins with `http`.
     pub base_url: Option<String>,
     /// Headers that its clients send.
     pub headers: Vec<String>,

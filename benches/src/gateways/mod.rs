@@ -121,7 +121,12 @@ fn measure(mut gateway: Gateway, options: &Options, figures: &mut Figures) -> an
     let mut process = Process::start(&mut command)?;
     let base_url = match gateway.base_url.take() {
         Some(base_url) => base_url,
-        None => process.line()?.trim().to_owned(),
+        None => loop {
+            let line = process.line()?;
+            if line.starts_with("http") {
+                break line.trim().to_owned();
+            }
+        },
     };
     let one = |asks| {
         let model = gateway.model(asks);
