@@ -82,16 +82,6 @@ const CLOSED_WASI: [&str; 18] = [
     "wasi:cli/terminal-stderr",
 ];
 
-/// Bytes of the largest component that is compiled: three times a Python interpreter.
-const MAX_COMPONENT_BYTES: usize = 64 << 20;
-
-/// Interfaces that are lent: exact names.
-const LENT: [&str; 3] = [
-    "wasi:config/store@0.2.0-rc.1",
-    "wasi:keyvalue/store@0.2.0-draft2",
-    "wasi:keyvalue/batch@0.2.0-draft2",
-];
-
 /// The same of WASI 0.3, for a component that comes through the second door in that version.
 const CLOSED_WASI_0_3: [&str; 17] = [
     "wasi:clocks/types",
@@ -111,6 +101,16 @@ const CLOSED_WASI_0_3: [&str; 17] = [
     "wasi:cli/terminal-stdin",
     "wasi:cli/terminal-stdout",
     "wasi:cli/terminal-stderr",
+];
+
+/// Bytes of the largest component that is compiled: three times a Python interpreter.
+const MAX_COMPONENT_BYTES: usize = 64 << 20;
+
+/// Interfaces that are lent: exact names.
+const LENT: [&str; 3] = [
+    "wasi:config/store@0.2.0-rc.1",
+    "wasi:keyvalue/store@0.2.0-draft2",
+    "wasi:keyvalue/batch@0.2.0-draft2",
 ];
 
 /// The second door, in either version of WASI.
