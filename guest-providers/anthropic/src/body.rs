@@ -78,8 +78,8 @@ pub(crate) fn body<'a>(
 impl<'a> blocks::Block<'a> for Block<'a> {
     fn part(part: &'a Part) -> Result<Option<Self>, Error> {
         Ok(match part {
-            // The API refuses empty texts.
-            Part::Text(text) if text.is_empty() => None,
+            // The API refuses texts of white space alone.
+            Part::Text(text) if text.trim().is_empty() => None,
             Part::Text(text) => Some(Block::Text { text }),
             Part::ImageUrl(url) => Some(Block::Image {
                 source: match image(url)? {

@@ -60,7 +60,7 @@ impl metadata::Guest for Azure {
                 Limits {
                     max_items: Some(2_048),
                     max_item_tokens: Some(8_192),
-                    ..Limits::NONE
+                    max_tokens: Some(300_000),
                 },
             )
     }

@@ -14,6 +14,8 @@ struct Body<'a> {
     input_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_dimension: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncate: Option<&'a str>,
     embedding_types: [&'a str; 1],
 }
 
@@ -53,7 +55,7 @@ impl From<Meta> for Usage {
     }
 }
 
-pub(crate) fn request(base_url: &str, model: &str, request: &EmbeddingRequest) -> Request {
+pub(crate) fn request(base_url: &str, model: &str, request: &EmbeddingRequest, truncate: Option<&str>) -> Request {
     Request::post(format!("{base_url}/v2/embed"))
         .operation("embed")
         .replay_safe()
@@ -66,6 +68,7 @@ pub(crate) fn request(base_url: &str, model: &str, request: &EmbeddingRequest) -
                 Some(InputKind::Document) | None => "search_document",
             },
             output_dimension: request.dimensions,
+            truncate,
             embedding_types: ["base64"],
         })
 }
@@ -104,16 +107,21 @@ mod tests {
 
     #[test]
     fn a_request_says_what_the_texts_are_for() {
-        let (wire, _) = request("https://api.example.com", "embed-v4.0", &asked(Some(InputKind::Query)))
-            .into_wire()
-            .unwrap();
+        let (wire, _) = request(
+            "https://api.example.com",
+            "embed-v4.0",
+            &asked(Some(InputKind::Query)),
+            Some("NONE"),
+        )
+        .into_wire()
+        .unwrap();
         let body: serde_json::Value = serde_json::from_slice(&wire.body.unwrap()).unwrap();
         assert_eq!(wire.url, "https://api.example.com/v2/embed");
         assert_eq!(
             body,
             serde_json::json!({
                 "model": "embed-v4.0", "texts": ["a", "b"], "input_type": "search_query", "output_dimension": 2,
-                "embedding_types": ["base64"],
+                "truncate": "NONE", "embedding_types": ["base64"],
             })
         );
     }

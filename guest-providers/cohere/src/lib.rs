@@ -36,6 +36,11 @@ const RERANK_MODEL: Setting =
 
 const CHAT_MODEL: Setting =
     Setting::new("chat_model", "The chat model when a call names none.").default(DEFAULT_CHAT_MODEL);
+const TRUNCATE: Setting = Setting::new(
+    "truncate",
+    "What becomes of texts to embed that are too long for the model: `END` and `START` cut there, `NONE` refuses them; Cohere's \
+     own choice, `END`, where none is given.",
+);
 
 impl metadata::Guest for Cohere {
     fn describe() -> Manifest {
@@ -50,6 +55,7 @@ impl metadata::Guest for Cohere {
         .setting(MODEL)
         .setting(RERANK_MODEL)
         .setting(CHAT_MODEL)
+        .setting(TRUNCATE)
         .default_model("embed", EMBEDDING_MODEL)
         .default_model("rerank", RERANKING_MODEL)
         .default_model("chat", DEFAULT_CHAT_MODEL)
@@ -75,9 +81,14 @@ impl metadata::Guest for Cohere {
 impl embedding::Guest for Cohere {
     async fn embed(request: EmbeddingRequest) -> Result<embedding::Response, Error> {
         let model = MODEL.or(request.model.clone())?;
-        let answer = authorized(embed::request(&BASE_URL.url()?, &model, &request))
-            .send()
-            .await?;
+        let answer = authorized(embed::request(
+            &BASE_URL.url()?,
+            &model,
+            &request,
+            TRUNCATE.get()?.as_deref(),
+        ))
+        .send()
+        .await?;
         embed::read(answer.body(), model, &request)
     }
 }

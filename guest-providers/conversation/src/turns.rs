@@ -37,7 +37,11 @@ impl<'a> Conversation<'a> {
             match message.role {
                 Role::System | Role::Developer => {
                     for part in &message.content {
-                        conversation.system.push(text(part)?);
+                        // APIs refuse texts of white space alone.
+                        let text = text(part)?;
+                        if !text.trim().is_empty() {
+                            conversation.system.push(text);
+                        }
                     }
                 }
                 Role::User | Role::Tool => conversation.push(false, message),
@@ -132,6 +136,7 @@ mod tests {
             message(Role::Tool, "d"),
             message(Role::Tool, "e"),
             message(Role::Developer, "f"),
+            message(Role::System, " \n"),
             message(Role::User, "g"),
         ];
         let conversation = Conversation::of(&messages).unwrap();

@@ -13,7 +13,7 @@ const TOO_LARGE: [&str; 5] = [
 ];
 
 /// Words that say so where no code does, without regard to case.
-const TOO_LARGE_WORDS: [&str; 4] = [
+const TOO_LARGE_WORDS: [&str; 5] = [
     // vllm's, deepseek's, openrouter's, mistral's and fireworks' maximum of it; ollama's limit of it.
     "context length",
     // xai.
@@ -22,6 +22,8 @@ const TOO_LARGE_WORDS: [&str; 4] = [
     "exceeded model token limit",
     // together and Hugging Face's servers, of a prompt or of what is left for the answer.
     "input validation error: `inputs`",
+    // Cohere's models on Azure.
+    "total number of texts",
 ];
 
 /// Codes and types that say, under a 429, that the account is empty: waiting does not fill it. OpenAI's, and moonshot's
@@ -91,6 +93,7 @@ mod tests {
             "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.",
             "This model's maximum prompt length is 8192 but the request contains 9000 tokens.",
             "Invalid request: Your request exceeded model token limit: 8192",
+            "total number of texts must be at most 96 - received 97",
             "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8192.",
         ] {
             let worded = format!(r#"{{"error": {{"message": "{words}", "code": null}}}}"#);

@@ -194,8 +194,10 @@ fn collection_url(base_url: &str, collection: &str, below: &str) -> Result<Strin
 /// What Qdrant means by its statuses, seen on 1.18.
 fn classify(error: Error) -> Error {
     match error {
-        // A request larger than the whole bucket is told no time to wait, since none would help.
-        Error::RateLimited(failure) if failure.retry_after.is_none() => Error::TooLarge(failure),
+        // Larger than the whole quota: no waiting would help.
+        Error::RateLimited(failure) if failure.message.contains("larger than rate limiter capacity") => {
+            Error::TooLarge(failure)
+        }
         other => failure::too_large_if(other, |failure| failure.message.contains("larger than allowed")),
     }
 }
@@ -215,10 +217,18 @@ mod tests {
             Error::TooLarge(_)
         ));
 
-        let body = error("Rate limiting exceeded");
+        let body = error(
+            "Rate limiting exceeded: Write rate limit exceeded, request larger than rate limiter capacity, please try to \
+             split your request",
+        );
         assert!(matches!(
             classify(failure::of_answer(429, &[], body.as_bytes())),
             Error::TooLarge(_)
+        ));
+        let body = error("Rate limiting exceeded");
+        assert!(matches!(
+            classify(failure::of_answer(429, &[], body.as_bytes())),
+            Error::RateLimited(_)
         ));
         let wait = [Header {
             name: "retry-after".to_owned(),
@@ -232,8 +242,10 @@ mod tests {
 
     #[test]
     fn a_refusal_in_plain_text_keeps_its_words() {
-        let error = classify(failure::of_answer(401, &[], b"Invalid API key or JWT"));
-        assert!(matches!(error, Error::Unauthorized(failure) if failure.message == "Invalid API key or JWT"));
+        for status in [401, 403] {
+            let error = classify(failure::of_answer(status, &[], b"Invalid API key or JWT"));
+            assert!(matches!(error, Error::Unauthorized(failure) if failure.message == "Invalid API key or JWT"));
+        }
     }
 
     #[test]

@@ -81,6 +81,22 @@ impl Setting {
         Ok(url)
     }
 
+    /// `true` or `false`; none where neither is given.
+    ///
+    /// # Errors
+    /// As [`Setting::get`], and `invalid-input` for any other value.
+    pub fn flag(&self) -> Result<Option<bool>, Error> {
+        match self.get()?.as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(failure::refused(format!(
+                "the setting `{}` is `true` or `false`, not `{other}`",
+                self.name
+            ))),
+        }
+    }
+
     pub(crate) fn describe(&self) -> SettingDescription {
         SettingDescription {
             name: self.name.to_owned(),

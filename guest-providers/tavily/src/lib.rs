@@ -3,7 +3,7 @@
 mod search;
 
 use weir_guest::types::Error;
-use weir_guest::{Manifest, Setting};
+use weir_guest::{Limits, Manifest, Setting};
 
 use bindings::exports::weir::provider::web_search as api;
 
@@ -45,6 +45,13 @@ impl metadata::Guest for Tavily {
             .setting(TIME_RANGE)
             .setting(INCLUDE_DOMAINS)
             .setting(EXCLUDE_DOMAINS)
+            .limits(
+                "web-search",
+                Limits {
+                    max_items: Some(20),
+                    ..Limits::NONE
+                },
+            )
     }
 }
 

@@ -5,7 +5,7 @@ use weir_guest::types::{EmbeddingRequest, Error, InputKind, SparseVector, Usage}
 use weir_guest::vectors::{self, Vector};
 use weir_guest::{Request, failure, json};
 
-use crate::{DOCUMENT_PROMPT, QUERY_PROMPT, embedding, sparse_embedding, truncate};
+use crate::{DOCUMENT_PROMPT, QUERY_PROMPT, TRUNCATE, embedding, sparse_embedding};
 
 /// What the operator wants of every text of a kind.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Options {
         };
         Ok(Self {
             prompt,
-            truncate: truncate()?,
+            truncate: TRUNCATE.flag()?,
         })
     }
 }

@@ -106,7 +106,7 @@ impl sparse_embedding::Guest for Tei {
 
 impl reranking::Guest for Tei {
     async fn rerank(request: reranking::Request) -> Result<reranking::Response, Error> {
-        let answer = send("rerank", rerank::request(&BASE_URL.url()?, &request, truncate()?)).await?;
+        let answer = send("rerank", rerank::request(&BASE_URL.url()?, &request, TRUNCATE.flag()?)).await?;
         rerank::read(
             answer.body(),
             MODEL.or(request.model.clone())?,
@@ -136,17 +136,6 @@ async fn send(operation: &str, request: Request) -> Result<Response, Error> {
     }
     .send()
     .await
-}
-
-fn truncate() -> Result<Option<bool>, Error> {
-    match TRUNCATE.get()?.as_deref() {
-        None => Ok(None),
-        Some("true") => Ok(Some(true)),
-        Some("false") => Ok(Some(false)),
-        Some(other) => Err(failure::refused(format!(
-            "the setting `truncate` is `true` or `false`, not `{other}`"
-        ))),
-    }
 }
 
 /// What the server counted, which only a header tells.

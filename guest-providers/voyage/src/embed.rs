@@ -15,6 +15,8 @@ struct Body<'a> {
     input_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_dimension: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncation: Option<bool>,
     encoding_format: &'a str,
 }
 
@@ -45,7 +47,7 @@ impl From<Tokens> for Usage {
     }
 }
 
-pub(crate) fn request(base_url: &str, model: &str, request: &EmbeddingRequest) -> Request {
+pub(crate) fn request(base_url: &str, model: &str, request: &EmbeddingRequest, truncation: Option<bool>) -> Request {
     Request::post(format!("{base_url}/embeddings"))
         .operation("embed")
         .bearer(API_KEY)
@@ -58,6 +60,7 @@ pub(crate) fn request(base_url: &str, model: &str, request: &EmbeddingRequest) -
                 InputKind::Query => "query",
             }),
             output_dimension: request.dimensions,
+            truncation,
             encoding_format: "base64",
         })
 }
@@ -91,7 +94,7 @@ mod tests {
     }
 
     fn sent(asked: &EmbeddingRequest) -> serde_json::Value {
-        let (wire, _) = request("https://api.example.com/v1", "voyage-code-3", asked)
+        let (wire, _) = request("https://api.example.com/v1", "voyage-code-3", asked, None)
             .into_wire()
             .unwrap();
         assert_eq!(wire.url, "https://api.example.com/v1/embeddings");

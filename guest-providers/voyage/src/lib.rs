@@ -31,6 +31,10 @@ const BASE_URL: Setting = Setting::new(
 const MODEL: Setting = Setting::new("model", "The embedding model when a call names none.").default(EMBEDDING_MODEL);
 const RERANK_MODEL: Setting =
     Setting::new("rerank_model", "The reranking model when a call names none.").default(RERANKING_MODEL);
+const TRUNCATION: Setting = Setting::new(
+    "truncation",
+    "`true` cuts texts that are too long for the model, `false` refuses them; Voyage's own choice, to cut, where none is given.",
+);
 
 impl metadata::Guest for Voyage {
     fn describe() -> Manifest {
@@ -44,6 +48,7 @@ impl metadata::Guest for Voyage {
         .setting(BASE_URL)
         .setting(MODEL)
         .setting(RERANK_MODEL)
+        .setting(TRUNCATION)
         .default_model("embed", EMBEDDING_MODEL)
         .default_model("rerank", RERANKING_MODEL)
         // https://docs.voyageai.com/reference/embeddings-api; the tokens are voyage-code-3's.
@@ -70,7 +75,7 @@ impl metadata::Guest for Voyage {
 impl embedding::Guest for Voyage {
     async fn embed(request: EmbeddingRequest) -> Result<embedding::Response, Error> {
         let model = MODEL.or(request.model.clone())?;
-        let answer = embed::request(&BASE_URL.url()?, &model, &request)
+        let answer = embed::request(&BASE_URL.url()?, &model, &request, TRUNCATION.flag()?)
             .classify(classify)
             .send()
             .await?;
@@ -81,7 +86,7 @@ impl embedding::Guest for Voyage {
 impl reranking::Guest for Voyage {
     async fn rerank(request: reranking::Request) -> Result<reranking::Response, Error> {
         let model = RERANK_MODEL.or(request.model.clone())?;
-        let answer = rerank::request(&BASE_URL.url()?, &model, &request)
+        let answer = rerank::request(&BASE_URL.url()?, &model, &request, TRUNCATION.flag()?)
             .classify(classify)
             .send()
             .await?;

@@ -15,6 +15,8 @@ struct Body<'a> {
     documents: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncation: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -30,7 +32,7 @@ struct Item {
     relevance_score: f32,
 }
 
-pub(crate) fn request(base_url: &str, model: &str, request: &reranking::Request) -> Request {
+pub(crate) fn request(base_url: &str, model: &str, request: &reranking::Request, truncation: Option<bool>) -> Request {
     Request::post(format!("{base_url}/rerank"))
         .operation("rerank")
         .bearer(API_KEY)
@@ -40,6 +42,7 @@ pub(crate) fn request(base_url: &str, model: &str, request: &reranking::Request)
             query: &request.query,
             documents: &request.documents,
             top_k: request.top_n,
+            truncation,
         })
 }
 
@@ -75,14 +78,14 @@ mod tests {
 
     #[test]
     fn the_number_asked_for_is_called_top_k() {
-        let (wire, _) = request("https://api.example.com/v1", "rerank-2.5", &asked(Some(1)))
+        let (wire, _) = request("https://api.example.com/v1", "rerank-2.5", &asked(Some(1)), Some(false))
             .into_wire()
             .unwrap();
         let body: serde_json::Value = serde_json::from_slice(&wire.body.unwrap()).unwrap();
         assert_eq!(wire.url, "https://api.example.com/v1/rerank");
         assert_eq!(
             body,
-            serde_json::json!({"model": "rerank-2.5", "query": "q", "documents": ["a", "b"], "top_k": 1})
+            serde_json::json!({"model": "rerank-2.5", "query": "q", "documents": ["a", "b"], "top_k": 1, "truncation": false})
         );
     }
 

@@ -111,6 +111,7 @@ fn kind(status: u16, words: &str) -> &'static str {
         413 => "too-large",
         500 if says(&["is too large to process"]) => "too-large",
         429 if says(&["insufficient_quota", "exceeded_current_quota"]) => "unauthorized",
+        429 if says(&["larger than rate limiter capacity"]) => "too-large",
         429 => "rate-limited",
         _ => "upstream",
     }
