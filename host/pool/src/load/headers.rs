@@ -75,7 +75,8 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 fn said_by(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let millis = value(headers, &RETRY_AFTER_MS).and_then(|text| seconds(text).map(|number| number / 1e3));
-    if let Some(wait) = millis.and_then(duration) {
+    // Azure was seen to send a zero beside a `Retry-After` that is none.
+    if let Some(wait) = millis.and_then(duration).filter(|wait| !wait.is_zero()) {
         return Some(wait);
     }
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -227,6 +228,7 @@ mod tests {
         assert_eq!(asked(&[("retry-after", "7")]), Some(7_000));
         assert_eq!(asked(&[("retry-after", " 0.5 ")]), Some(500));
         assert_eq!(asked(&[("retry-after", "7"), ("retry-after-ms", "20")]), Some(20));
+        assert_eq!(asked(&[("retry-after", "7"), ("retry-after-ms", "0")]), Some(7_000));
         assert_eq!(asked(&[("retry-after", "Thu, 01 Jan 2026 00:00:09 GMT")]), Some(9_000));
         assert_eq!(asked(&[("retry-after", "Wed, 31 Dec 2025 00:00:00 GMT")]), Some(0));
     }

@@ -15,6 +15,8 @@ use super::units::{Seconds, optional_timeout};
 pub struct Resilience {
     /// Most times a request is sent, the first included; 1 sends none again.
     pub max_attempts: NonZeroU32,
+    /// Whether a 429 without `Retry-After` is sent again. Qdrant answers so what no waiting would help.
+    pub retry_429_without_retry_after: bool,
     /// Requests a minute to one origin. No limit where not given; what answers say of a quota is heeded in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU32>,
@@ -42,6 +44,7 @@ impl Default for Resilience {
         Resilience {
             // One less than the pool's own default: a call has `limits.call_timeout` for all of them.
             max_attempts: NonZeroU32::MIN.saturating_add(3),
+            retry_429_without_retry_after: true,
             requests_per_minute: None,
             tokens_per_minute: None,
             breaker: true,
@@ -59,6 +62,7 @@ impl Resilience {
         LoadConfig {
             retry: (self.max_attempts > NonZeroU32::MIN).then(|| RetryConfig {
                 max_tries: self.max_attempts,
+                retry_429_without_retry_after: self.retry_429_without_retry_after,
                 ..RetryConfig::default()
             }),
             hedge: self.hedge_delay.map(|delay| HedgeConfig { after: delay.0 }),

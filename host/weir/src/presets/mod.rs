@@ -40,6 +40,8 @@ pub struct Preset {
     config: &'static [(&'static str, &'static str)],
     /// Seconds to wait for a conversation's answer, and between two pieces of it, where the default is too little.
     chat_timeout: Option<u32>,
+    /// Whether a 429 that tells no time to wait is about the request and not about when it was sent.
+    untold_429_is_final: bool,
     /// Whether it serves without being asked for.
     always: bool,
     /// Addresses of this machine or its networks that it may reach.
@@ -78,6 +80,7 @@ const PLAIN: Preset = Preset {
     setting_variables: &[],
     config: &[],
     chat_timeout: None,
+    untold_429_is_final: false,
     always: false,
     allow_private: &[],
     memory: None,
@@ -163,6 +166,9 @@ impl Preset {
         if let Some(seconds) = self.chat_timeout {
             settings.set(&["operations", "chat", "read_timeout"], seconds.into());
             settings.set(&["limits", "call_timeout"], seconds.into());
+        }
+        if self.untold_429_is_final {
+            settings.set(&["resilience", "retry_429_without_retry_after"], false.into());
         }
         if !self.allow_private.is_empty() {
             settings.set(&["egress", "allow_private"], self.allow_private.into());

@@ -70,6 +70,7 @@ pub const PRESETS: &[Preset] = &[
         component: "cohere",
         base_url_variables: &["AZURE_COHERE_ENDPOINT"],
         key_variables: &["AZURE_COHERE_API_KEY"],
+        chat_timeout: Some(COHERE_CLIENT_TIMEOUT),
         ..PLAIN
     },
     // https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
@@ -230,6 +231,8 @@ pub const PRESETS: &[Preset] = &[
         base_url_variables: &["QDRANT_URL"],
         key_variables: &["QDRANT_API_KEY", "QDRANT__SERVICE__API_KEY"],
         allow_private: LOOPBACK,
+        // Seen on 1.18: a request larger than the whole quota is refused so.
+        untold_429_is_final: true,
         ..PLAIN
     },
     // https://docs.tavily.com/sdk/python/quick-start

@@ -50,6 +50,9 @@ pub struct RetryConfig {
     /// Longest time that `Retry-After` (of 429 and 503) is followed, before some of `base_delay` is added so that
     /// callers do not come back all at once. The default, a minute, is that of OpenAI's clients.
     pub max_retry_after: Duration,
+    /// Whether a 429 that tells no time to wait is sent again. The default is yes; Qdrant answers so a request larger than
+    /// its whole quota, which would fare no better.
+    pub retry_429_without_retry_after: bool,
     /// How much of the traffic may be sent again.
     pub budget: BudgetConfig,
 }
@@ -61,6 +64,7 @@ impl Default for RetryConfig {
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(8),
             max_retry_after: Duration::from_secs(60),
+            retry_429_without_retry_after: true,
             budget: BudgetConfig::default(),
         }
     }
@@ -188,6 +192,10 @@ impl Shared {
             Ok(response) if reason.heeds_the_server() => headers::retry_after(response.headers(), SystemTime::now()),
             _ => None,
         };
+        let is_told = asked.is_some() || self.config.retry_429_without_retry_after;
+        if reason == Reason::TooManyRequests && !is_told {
+            return None;
+        }
         let delay = self.config.delay(tries, asked, &self.jitter);
         let at = later(Instant::now(), delay);
         if call.is_over_at(at) {

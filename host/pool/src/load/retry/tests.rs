@@ -57,6 +57,24 @@ async fn what_would_fare_no_better_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_429_that_tells_no_time_to_wait_is_sent_again_unless_that_is_switched_off() {
+    for (switched_on, step, times) in [
+        (true, Step::Answer(429), 2),
+        (false, Step::Answer(429), 1),
+        (false, Step::Tell(429, "retry-after", "1"), 2),
+        (false, Step::Answer(503), 2),
+    ] {
+        let script = Script::of([step.clone(), Step::Answer(200)]);
+        let config = RetryConfig {
+            retry_429_without_retry_after: switched_on,
+            ..RetryConfig::default()
+        };
+        retrying(&script, config).oneshot(get()).await.unwrap();
+        assert_eq!(script.seen(), times, "{switched_on} {step:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_server_is_left_alone_for_as_long_as_it_asks_up_to_a_cap() {
     for (text, least) in [("7", 7), ("3600", 60)] {
         for status in [429, 503] {
