@@ -36,6 +36,7 @@ async fn voyage(upstream: &Upstream) -> (Runtime, Provider) {
             ..EgressGrant::default()
         },
         limits: Limits::default(),
+        call_limits: BTreeMap::new(),
         storage: None,
     };
     let provider = runtime.load(spec).await.unwrap();

@@ -114,6 +114,7 @@ async fn misbehaver() -> (Runtime, Provider) {
         pool: PoolConfig::default().into(),
         egress: EgressGrant::default(),
         limits: Limits::default(),
+        call_limits: BTreeMap::new(),
         storage: None,
     };
     let provider = runtime.load(spec).await.unwrap();

@@ -19,6 +19,7 @@ fn memory(folder: &Path) -> ProviderSpec {
         pool: PoolConfig::default().into(),
         egress: EgressGrant::default(),
         limits: Limits::default(),
+        call_limits: BTreeMap::new(),
         storage: Some(folder.join("memory.redb")),
     }
 }

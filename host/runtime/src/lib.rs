@@ -43,5 +43,5 @@ pub use instance::lease::InstanceStats;
 pub use origin::{InvalidOrigin, Origin};
 pub use provider::{Provider, chat_stream::ChatStream, stats::ProviderStats};
 pub use runtime::{Runtime, RuntimeOptions};
-pub use spec::{EgressGrant, Isolation, Limits, ProviderSpec, SecretGrant};
+pub use spec::{CallLimits, EgressGrant, Isolation, Limits, ProviderSpec, SecretGrant};
 pub use succession::Successor;

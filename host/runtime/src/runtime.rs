@@ -170,7 +170,10 @@ impl Runtime {
             Beside::Nothing | Beside::Others => None,
         };
         let (inspection, guest) = self.prepare(&spec.name, &spec.component, spec.wasi).await?;
-        let manifest = self.ask(&spec.name, &guest, spec.limits.memory).await?;
+        let mut manifest = self.ask(&spec.name, &guest, spec.limits.memory).await?;
+        for (operation, limits) in &spec.call_limits {
+            limits.replace(&mut manifest.limits, operation);
+        }
         check_settings(&spec, &manifest)?;
         check_secrets(&spec, &manifest)?;
         let storage = open_storage(&spec, &manifest, old).await?;

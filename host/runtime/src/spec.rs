@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use weir_pool::PoolSettings;
 
+use crate::bindings::v0_1_0::metadata::OperationLimits;
 use crate::component::inspect::WasiGrant;
 use crate::origin::Origin;
 
@@ -32,8 +34,41 @@ pub struct ProviderSpec {
     pub egress: EgressGrant,
     /// What it may use up.
     pub limits: Limits,
+    /// What the provider takes in one call, by operation, where that is other than the component says.
+    pub call_limits: BTreeMap<String, CallLimits>,
     /// The file a stateful provider keeps its data in. None grants no storage.
     pub storage: Option<PathBuf>,
+}
+
+/// What a provider takes in one call of an operation. What is none is as the component's manifest has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallLimits {
+    /// Inputs, documents or points.
+    pub max_items: Option<NonZeroU32>,
+    /// Tokens in one of them.
+    pub max_item_tokens: Option<NonZeroU32>,
+    /// Tokens in all of them.
+    pub max_tokens: Option<NonZeroU32>,
+}
+
+impl CallLimits {
+    /// Takes the place of what a manifest says of an operation.
+    pub(crate) fn replace(self, said: &mut Vec<OperationLimits>, operation: &str) {
+        let place = said.iter().position(|limits| limits.operation == operation);
+        let mut limits = match place {
+            Some(place) => said.swap_remove(place),
+            None => OperationLimits {
+                operation: operation.to_owned(),
+                max_items: None,
+                max_item_tokens: None,
+                max_tokens: None,
+            },
+        };
+        limits.max_items = self.max_items.map(NonZeroU32::get).or(limits.max_items);
+        limits.max_item_tokens = self.max_item_tokens.map(NonZeroU32::get).or(limits.max_item_tokens);
+        limits.max_tokens = self.max_tokens.map(NonZeroU32::get).or(limits.max_tokens);
+        said.push(limits);
+    }
 }
 
 /// A secret, and where it may be sent.

@@ -1,7 +1,7 @@
 //! The settings of `weir.toml`, typed.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use weir_pool::{
     Certificates, ClientCertificate, PoolConfig, PoolSettings, Proxies, ProxyError, Roots, TlsError, TlsSettings,
 };
-use weir_runtime::Origin;
+use weir_runtime::{CallLimits, Origin};
 
 use super::proxy::ProxySetting;
 use super::resilience::Resilience;
@@ -281,9 +281,9 @@ pub struct ProviderConfig {
     /// Overrides of `[http_pool]`.
     #[serde(default)]
     pub http_pool: HttpPool,
-    /// Overrides of time-outs, by operation.
+    /// Time-outs and limits of its operations, by name.
     #[serde(default)]
-    pub operations: BTreeMap<String, OperationTimeouts>,
+    pub operations: BTreeMap<String, OperationSettings>,
     /// Where its requests may go.
     #[serde(default)]
     pub egress: Egress,
@@ -310,6 +310,21 @@ impl ProviderConfig {
             .collect();
         Ok(settings)
     }
+
+    /// What the provider takes in one call, where the component does not know it.
+    pub fn call_limits(&self) -> BTreeMap<String, CallLimits> {
+        let operations = self.operations.iter();
+        operations
+            .map(|(name, settings)| {
+                let limits = CallLimits {
+                    max_items: settings.max_items,
+                    max_item_tokens: settings.max_item_tokens,
+                    max_tokens: settings.max_tokens,
+                };
+                (name.clone(), limits)
+            })
+            .collect()
+    }
 }
 
 /// What becomes of imports of WASI that a component may not use.
@@ -323,10 +338,11 @@ pub enum Wasi {
     Stub,
 }
 
-/// Time-outs of one operation, in seconds. What is not given is the pool's.
+/// What differs for one operation: time-outs in seconds, where not the pool's, and what the provider takes in one call,
+/// where it is not what the component says.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct OperationTimeouts {
+pub struct OperationSettings {
     /// For name resolution, TCP and TLS together.
     #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
     pub connect_timeout: Option<Seconds>,
@@ -342,10 +358,19 @@ pub struct OperationTimeouts {
     /// From the request's start to its answer's last byte.
     #[serde(deserialize_with = "optional_timeout", skip_serializing_if = "Option::is_none")]
     pub total_timeout: Option<Seconds>,
+    /// Inputs, documents or points in one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_items: Option<NonZeroU32>,
+    /// Tokens in one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_item_tokens: Option<NonZeroU32>,
+    /// Tokens in all of one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<NonZeroU32>,
 }
 
-impl From<&OperationTimeouts> for weir_pool::Timeouts {
-    fn from(timeouts: &OperationTimeouts) -> Self {
+impl From<&OperationSettings> for weir_pool::Timeouts {
+    fn from(timeouts: &OperationSettings) -> Self {
         let duration = |seconds: Option<Seconds>| -> Option<Duration> { seconds.map(|seconds| seconds.0) };
         weir_pool::Timeouts {
             pool: duration(timeouts.pool_timeout),

@@ -99,6 +99,7 @@ impl Host {
                 allow_private: config.egress.allow_private.iter().map(|network| network.0.0).collect(),
             },
             limits: (&config.limits).into(),
+            call_limits: config.call_limits(),
             storage: self.storage(name, config).await?,
         })
     }
