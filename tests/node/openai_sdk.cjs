@@ -63,7 +63,7 @@ async function main() {
   for await (const chunk of stream) {
     if (chunk.choices[0].delta.content) {
       seen.first = chunk.choices[0].delta.content;
-      stream.controller.abort();
+      break;
     }
   }
   console.log(JSON.stringify(seen));

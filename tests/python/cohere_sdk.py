@@ -1,6 +1,6 @@
 """Cohere's clients through weir and, for comparison, straight at the upstream: arguments WEIR_URL UPSTREAM_URL KEY.
 
-Prints the results of each call as pairs of index and score, as JSON.
+Prints the results of each ranking as pairs of index and score, and those of each embedding as vectors, as JSON.
 """
 
 import json
@@ -19,6 +19,11 @@ DOCUMENTS = [
 
 def pairs(response) -> list:
     return [[result.index, result.relevance_score] for result in response.results]
+
+
+def embedded(client, model: str, **types) -> dict:
+    response = client.embed(model=model, texts=DOCUMENTS, input_type="search_document", **types)
+    return {"vectors": response.embeddings.float_, "base64": response.embeddings.base64, "texts": response.texts}
 
 
 weir_url, upstream_url, key = sys.argv[1:]
@@ -42,6 +47,10 @@ print(
             "by_voyage": pairs(weir.rerank(model="voyage/rerank-2.5", query=QUERY, documents=DOCUMENTS)),
             "direct": pairs(upstream.rerank(model="rerank-v3.5", query=QUERY, documents=DOCUMENTS)),
             "refusal": refusal,
+            "embedded": embedded(weir, "cohere/embed-v4.0"),
+            "embedded_by_openai": embedded(weir, "openai/text-embedding-3-small"),
+            "in_base64": embedded(weir, "cohere/embed-v4.0", embedding_types=["base64"]),
+            "embedded_direct": embedded(upstream, "embed-v4.0", embedding_types=["float"]),
         }
     )
 )

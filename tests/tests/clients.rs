@@ -8,6 +8,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use weir_tests::configuration::{every_provider, with_upstream};
 use weir_tests::live::until;
@@ -148,7 +150,7 @@ async fn openais_client_raises_the_class_of_each_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn coheres_clients_rerank_through_weir() {
+async fn coheres_clients_embed_and_rerank_through_weir() {
     let upstream = Upstream::start().await.unwrap();
     let (_program, server) = serve(&every_provider(&upstream, ""), &[]);
 
@@ -166,6 +168,19 @@ async fn coheres_clients_rerank_through_weir() {
     assert_eq!(pairs("best_two"), direct[..2]);
     assert_eq!(seen["search_units"], 1.0);
     assert_eq!(seen["refusal"], 404);
+
+    assert_eq!(seen["embedded"], seen["embedded_direct"]);
+    let vectors: Vec<Vec<f32>> = serde_json::from_value(seen["embedded"]["vectors"].clone()).unwrap();
+    let texts = vectors.len();
+    assert_eq!(seen["embedded"]["texts"].as_array().unwrap().len(), texts);
+    assert_eq!(seen["embedded_by_openai"]["vectors"].as_array().unwrap().len(), texts);
+    assert!(seen["in_base64"]["vectors"].is_null());
+    let encoded: Vec<String> = serde_json::from_value(seen["in_base64"]["base64"].clone()).unwrap();
+    for (vector, encoded) in vectors.iter().zip(&encoded) {
+        let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(BASE64.encode(bytes), *encoded);
+    }
+    assert_eq!(encoded.len(), texts);
 }
 
 #[tokio::test(flavor = "multi_thread")]

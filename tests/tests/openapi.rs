@@ -144,6 +144,14 @@ async fn every_route_takes_and_answers_what_is_documented() {
     ] {
         document.post(&server, embeddings, embeddings, body, status).await;
     }
+    for extra in [
+        json!({}),
+        json!({"embedding_types": ["float", "base64"], "input_type": "search_query"}),
+    ] {
+        let mut body = json!({"model": "cohere", "texts": texts});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        document.post(&server, "/v2/embed", "/v2/embed", body, 200).await;
+    }
     for route in ["/v1/rerank", "/v2/rerank"] {
         let documents = json!(["a", {"text": "b"}]);
         for extra in [json!({"top_n": 1, "return_documents": true}), json!({"top_k": null})] {

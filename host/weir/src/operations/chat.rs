@@ -127,7 +127,7 @@ pub(super) fn request(input: Value) -> Result<Request, Refusal> {
             .map(|tool| Tool {
                 name: tool.name,
                 description: tool.description,
-                parameters: Value::Object(tool.parameters).to_string(),
+                parameters: schema(tool.parameters).to_string(),
             })
             .collect(),
         parameters: input
@@ -139,6 +139,15 @@ pub(super) fn request(input: Value) -> Result<Request, Refusal> {
             })
             .collect(),
     })
+}
+
+/// A tool's JSON Schema. APIs want an object's at the root, and refuse `{}`.
+pub(crate) fn schema(mut given: Map<String, Value>) -> Value {
+    if given.is_empty() {
+        given.insert("properties".to_owned(), Value::Object(Map::new()));
+    }
+    given.entry("type").or_insert_with(|| "object".into());
+    Value::Object(given)
 }
 
 fn message(json: MessageJson) -> Message {

@@ -19,6 +19,7 @@ use futures::{Stream, StreamExt as _};
 use serde_json::{Value, json};
 use weir_runtime::{CallError, Provider};
 
+pub(crate) use chat::schema;
 pub use error::{OperationError, Refusal};
 use operation::Operation;
 

@@ -9,6 +9,7 @@ use weir_runtime::chat::{Message, Parameter, Part, Request, Role, Tool, ToolCall
 
 use super::error::ApiError;
 use super::json::take;
+use crate::operations::schema;
 
 /// What a client asked for.
 #[derive(Debug)]
@@ -179,10 +180,11 @@ fn part(message: usize, index: usize, value: Value) -> Result<Part, ApiError> {
 fn tool(wire: WireTool) -> Tool {
     let ToolKind::Function = wire.kind;
     // "Omitting `parameters` defines a function with an empty parameter list" (OpenAI's reference).
-    let parameters = wire
-        .function
-        .parameters
-        .unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}}));
+    let parameters = match wire.function.parameters {
+        None => schema(Map::new()),
+        Some(Value::Object(given)) => schema(given),
+        Some(other) => other,
+    };
     Tool {
         name: wire.function.name,
         description: wire.function.description,

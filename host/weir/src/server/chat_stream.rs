@@ -39,6 +39,7 @@ pub(crate) fn sse(
             include_usage,
             spending,
             usage: None,
+            written: 0,
         },
         events,
         failure.clone(),
@@ -92,7 +93,7 @@ fn frames(
                         Some(Err(error)) => {
                             tracing::warn!(%error, "the stream failed");
                             let error = ApiError::from(&error);
-                            failure.set(&error);
+                            failure.set(error.status, error.code());
                             state.ready.push_back(error.to_json().to_string());
                             state.over = true;
                         }
@@ -115,6 +116,17 @@ struct ChunkWriter {
     include_usage: bool,
     spending: Spending,
     usage: Option<Usage>,
+    /// Tokens of the text so far, estimated.
+    written: u64,
+}
+
+/// A client that leaves before the provider has told what was used pays for what was written.
+impl Drop for ChunkWriter {
+    fn drop(&mut self) {
+        if self.usage.is_none() {
+            self.spending.spend(self.written);
+        }
+    }
 }
 
 impl ChunkWriter {
@@ -126,7 +138,10 @@ impl ChunkWriter {
     /// The chunk of an event. Usage is kept for the end.
     fn event(&mut self, event: Event) -> Option<String> {
         match event {
-            Event::Text(text) => Some(self.choice(json!({ "content": text }), None)),
+            Event::Text(text) => {
+                self.written += u64::from(weir_runtime::estimate::tokens(&text));
+                Some(self.choice(json!({ "content": text }), None))
+            }
             Event::ToolCall(piece) => {
                 let mut call = json!({"index": piece.index, "function": {"arguments": piece.arguments}});
                 if let Some(id) = piece.id {

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::lifecycle::Lifecycle;
+use super::patient::Patient;
 
 /// How long a client may take to send a request's head, and how long a connection may lie idle, which hyper counts
 /// alike. Longer than the clients keep theirs (httpx 5 s, undici 4 s), so that they close first.
@@ -147,7 +148,7 @@ async fn serve(stream: TcpStream, router: Router, stopping: CancellationToken) {
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEAD_FIELDS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
         // What has arrived by then is read before the connection is ended.

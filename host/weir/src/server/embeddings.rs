@@ -4,6 +4,8 @@
 //! a client reads what it asked for. Extensions: `input_type` (`document` or `query`; Voyage's and Cohere's word for
 //! it), and `output_dimension` beside `dimensions`.
 
+use std::fmt;
+use std::slice::ChunksExact;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -11,8 +13,8 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use weir_runtime::embedding;
 use weir_runtime::types::{EmbeddingRequest, InputKind};
 
@@ -29,11 +31,13 @@ use super::resolve::resolve;
 #[derive(Debug, Deserialize)]
 pub(crate) struct EmbeddingsBody {
     model: Option<String>,
-    input: Value,
+    input: Texts,
     encoding_format: Option<EncodingFormat>,
     #[serde(alias = "output_dimension")]
     dimensions: Option<u32>,
     input_type: Option<InputType>,
+    /// Voyage's word for quantized vectors, which its client would take ours for.
+    output_dtype: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -109,59 +113,93 @@ fn request(body: EmbeddingsBody) -> Result<EmbeddingRequest, ApiError> {
     if body.dimensions == Some(0) {
         return Err(ApiError::invalid("dimensions", "dimensions is at least 1"));
     }
+    if body.input.0.is_empty() {
+        let message = "input: the list is empty; send a string or a list of strings";
+        return Err(ApiError::invalid("input", message));
+    }
+    if let Some(kind) = body.output_dtype.as_deref().filter(|kind| *kind != "float") {
+        let message = format!("output_dtype: vectors are answered as float, not as {kind}");
+        return Err(ApiError::invalid("output_dtype", message));
+    }
     let kind = body.input_type.map(|kind| match kind {
         InputType::Document => InputKind::Document,
         InputType::Query => InputKind::Query,
     });
     Ok(EmbeddingRequest {
-        inputs: texts(body.input)?,
+        inputs: body.input.0,
         model: None,
         kind,
         dimensions: body.dimensions,
     })
 }
 
-fn texts(input: Value) -> Result<Vec<String>, ApiError> {
-    let wrong = |place: String, what: &str| {
-        let message = format!("{place}: {what}; send a string or a list of strings");
-        Err(ApiError::invalid(place, message))
-    };
-    match input {
-        Value::String(text) => Ok(vec![text]),
-        Value::Array(items) if items.is_empty() => wrong("input".to_owned(), "the list is empty"),
-        Value::Array(items) => {
-            let mut texts = Vec::with_capacity(items.len());
-            for (index, item) in items.into_iter().enumerate() {
-                match item {
-                    Value::String(text) => texts.push(text),
-                    Value::Number(_) => return wrong("input".to_owned(), TOKEN_IDS),
-                    Value::Array(_) => return wrong(format!("input[{index}]"), TOKEN_IDS),
-                    _ => return wrong(format!("input[{index}]"), "this is no text"),
-                }
+/// A token's number means something to one model only, and adapters take texts.
+const TOKEN_IDS: &str = "token ids are not supported; send a string or a list of strings";
+
+/// One text, or a list of them. Nothing else is kept: a list of numbers ends at the first.
+#[derive(Debug)]
+struct Texts(Vec<String>);
+
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
             }
-            Ok(texts)
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(Text(text)) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
         }
-        _ => wrong("input".to_owned(), "this is no text"),
+        deserializer.deserialize_any(OneOrMore)
     }
 }
 
-/// A token's number means something to one model only, and adapters take texts.
-const TOKEN_IDS: &str = "token ids are not supported";
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct One;
+        impl<'de> Visitor<'de> for One {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Text, E> {
+                Ok(Text(text))
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Text, E> {
+                Err(E::custom(TOKEN_IDS))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Text, A::Error> {
+                Err(de::Error::custom(TOKEN_IDS))
+            }
+        }
+        deserializer.deserialize_any(One)
+    }
+}
 
 fn list(response: &embedding::Response, inputs: usize, base64: bool) -> Result<EmbeddingList<'_>, String> {
-    let dimensions = response.dimensions as usize;
-    if dimensions == 0 || dimensions.checked_mul(inputs) != Some(response.vectors.len()) {
-        let got = response.vectors.len();
-        return Err(format!(
-            "{inputs} inputs of {dimensions} dimensions need other than {got} values"
-        ));
-    }
-    if !response.vectors.iter().all(|value| value.is_finite()) {
-        return Err("a vector has a value that is no number".to_owned());
-    }
-    let data = response
-        .vectors
-        .chunks_exact(dimensions)
+    let data = vectors(response, inputs)?
         .enumerate()
         .map(|(index, vector)| {
             let embedding = if base64 {
@@ -189,7 +227,23 @@ fn list(response: &embedding::Response, inputs: usize, base64: bool) -> Result<E
     })
 }
 
-fn to_base64(vector: &[f32]) -> String {
+/// One vector for each of so many inputs, or what is wrong with the answer.
+pub(super) fn vectors(response: &embedding::Response, inputs: usize) -> Result<ChunksExact<'_, f32>, String> {
+    let dimensions = response.dimensions as usize;
+    if dimensions == 0 || dimensions.checked_mul(inputs) != Some(response.vectors.len()) {
+        let got = response.vectors.len();
+        return Err(format!(
+            "{inputs} inputs of {dimensions} dimensions need other than {got} values"
+        ));
+    }
+    if !response.vectors.iter().all(|value| value.is_finite()) {
+        return Err("a vector has a value that is no number".to_owned());
+    }
+    Ok(response.vectors.chunks_exact(dimensions))
+}
+
+/// Of little-endian `f32`.
+pub(super) fn to_base64(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
     BASE64.encode(bytes)
 }
@@ -257,11 +311,13 @@ mod tests {
     #[tokio::test]
     async fn an_input_that_is_no_text_is_refused_by_place() {
         for (input, param) in [
-            (json!([1, 2, 3]), "input"),
+            (json!([1, 2, 3]), "input[0]"),
             (json!([[1, 2], [3]]), "input[0]"),
             (json!(["a", {"text": "b"}]), "input[1]"),
             (json!([]), "input"),
             (json!(7), "input"),
+            (json!(null), "input"),
+            (json!({"text": "a"}), "input"),
         ] {
             let answer = post(backend(), "/v1/embeddings", json!({"model": "voyage", "input": input})).await;
             assert_eq!(
@@ -272,6 +328,14 @@ mod tests {
         }
         let answer = post(backend(), "/v1/embeddings", json!({"model": "voyage", "input": [1, 2]})).await;
         assert!(answer.json["error"]["message"].as_str().unwrap().contains("token ids"));
+    }
+
+    #[tokio::test]
+    async fn vectors_that_a_client_would_misread_are_refused() {
+        for (kind, status) in [(json!("int8"), 400), (json!("float"), 200), (json!(null), 200)] {
+            let body = json!({"model": "voyage", "input": "a", "output_dtype": kind});
+            assert_eq!(post(backend(), "/v1/embeddings", body).await.status, status, "{kind}");
+        }
     }
 
     #[test]

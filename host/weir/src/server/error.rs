@@ -145,13 +145,11 @@ pub(crate) fn status_of(kind: &str, upstream: Option<u16>) -> StatusCode {
     }
 }
 
-/// Sets `retry-after` where the status has a use for it (RFC 9110, 10.2.3), and `retry-after-ms`, which OpenAI's clients
+/// Sets `retry-after` where the status is one that clients try again after, and `retry-after-ms`, which OpenAI's clients
 /// read first. Whole seconds, and milliseconds, rounded up: a client that comes back too early would be refused again.
 pub(crate) fn set_retry_after(response: &mut Response, wait: Option<Duration>) {
-    let useful = matches!(
-        response.status(),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    );
+    let status = response.status();
+    let useful = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
     if let Some(wait) = wait.filter(|_| useful) {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
@@ -343,12 +341,15 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_another_status_carries_no_retry_after() {
-        let failed = answer(CallErrorKind::Provider(Error::Upstream(failure(
-            Some(500),
-            Some(Duration::from_secs(1)),
-        ))));
-        assert!(!failed.into_response().headers().contains_key("retry-after"));
+    fn a_wait_is_told_with_any_status_that_is_tried_again_and_with_no_other() {
+        let wait = Some(Duration::from_secs(1));
+        let failed = answer(CallErrorKind::Provider(Error::Upstream(failure(Some(529), wait)))).into_response();
+        assert_eq!(
+            (failed.status().as_u16(), &failed.headers()["retry-after"]),
+            (529, &"1".parse().unwrap())
+        );
+        let wrong = answer(CallErrorKind::Provider(Error::InvalidInput(failure(Some(400), wait))));
+        assert!(!wrong.into_response().headers().contains_key("retry-after"));
     }
 
     #[tokio::test]

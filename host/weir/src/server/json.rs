@@ -26,6 +26,15 @@ const MAX_BYTES_HELD: usize = 96 * 1024 * 1024;
 /// How much of a body is read whatever the others take, so that long ones keep no ordinary one out: 40 texts of 1.5 KB.
 const ALWAYS_READ: usize = 64 * 1024;
 
+/// Room for a whole body, which a longer one gets at once: more than what glibc's malloc ever takes from its arenas (32 MiB),
+/// so that it comes from the system by itself and goes back there. A buffer that grows is copied again and again, and what
+/// it leaves stays with the process, several times what it holds. Only what is written to takes memory.
+const WHOLE: usize = MAX_BODY_BYTES + ALWAYS_READ;
+
+/// Most values of one body: what its bytes make in memory is far more than they are (72 bytes for each zero of a list of
+/// zeros). As many as there are numbers in a body full of vectors, each of six characters and a comma.
+const MAX_VALUES: usize = 5_000_000;
+
 /// When to come again: most bodies are read in less.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 
@@ -85,6 +94,11 @@ async fn read(mut body: Body, room: &Semaphore) -> Result<Held<'_>, ApiError> {
             return Err(too_long());
         }
         let counted = bytes.len().max(ALWAYS_READ);
+        if bytes.len() <= ALWAYS_READ && bytes.len() + piece.len() > ALWAYS_READ {
+            let mut whole = BytesMut::with_capacity(WHOLE);
+            whole.extend_from_slice(&bytes);
+            bytes = whole;
+        }
         bytes.extend_from_slice(&piece);
         // A body is at most MAX_BODY_BYTES.
         let more = bytes.len().saturating_sub(counted) as u32;
@@ -126,6 +140,14 @@ pub(crate) fn take<T: DeserializeOwned>(fields: &mut Map<String, Value>, name: &
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.len() > MAX_VALUES && memchr::memchr3_iter(b',', b'[', b'{', bytes).count() > MAX_VALUES {
+        let message = format!("the body has more than {MAX_VALUES} values: send it in parts");
+        return Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            message,
+        ));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -260,6 +282,28 @@ mod tests {
         drop((held, full));
         assert!(read(body(10), &room).await.is_ok());
         assert_eq!(room.available_permits(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_long_body_is_never_moved_as_it_grows() {
+        let pieces = (0..1_024).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 4_096])));
+        let held = read(Body::from_stream(futures::stream::iter(pieces)), &ROOM)
+            .await
+            .unwrap();
+        assert_eq!((held.bytes.len(), held.bytes.capacity()), (4 << 20, WHOLE));
+    }
+
+    #[tokio::test]
+    async fn more_values_than_there_is_memory_for_are_refused_unparsed() {
+        let many = format!("{{\"list\": [0{}", ",0".repeat(MAX_VALUES));
+        let error = read_json("application/json", many).await.unwrap_err();
+        assert_eq!(
+            (error.status.as_u16(), error.body.code.as_deref()),
+            (413, Some("request_too_large"))
+        );
+        let many = format!("{{\"list\": [0{}]}}", ",0".repeat(MAX_VALUES - 2));
+        let read = read_json("application/json", many).await.unwrap();
+        assert_eq!(read.0.list.len(), MAX_VALUES - 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod chat_request;
 mod chat_stream;
 mod connections;
 mod dashboard;
+mod embed;
 mod embeddings;
 mod error;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod models;
 mod observe;
 mod openapi;
 mod operation;
+mod patient;
 mod pools;
 mod providers;
 mod refusal;

@@ -18,7 +18,6 @@ use tracing::field::Empty;
 
 use super::app::App;
 use super::attempt::Answered;
-use super::error::ApiError;
 use super::lifecycle::InFlight;
 use super::request_id::{REQUEST_ID, RequestId};
 use crate::telemetry::trace;
@@ -123,8 +122,8 @@ pub(crate) struct ErrorCode(pub Cow<'static, str>);
 pub(crate) struct StreamFailure(Arc<OnceLock<(StatusCode, ErrorCode)>>);
 
 impl StreamFailure {
-    pub fn set(&self, error: &ApiError) {
-        let _ = self.0.set((error.status, error.code()));
+    pub fn set(&self, status: StatusCode, code: ErrorCode) {
+        let _ = self.0.set((status, code));
     }
 }
 

@@ -17,9 +17,9 @@ use super::allowance::Spending;
 use super::app::App;
 use super::attempt::Answered;
 use super::backend::RunOutput;
-use super::error::set_retry_after;
+use super::error::{set_retry_after, status_of};
 use super::json::JsonBody;
-use super::observe::{ErrorCode, told};
+use super::observe::{ErrorCode, StreamFailure, told};
 
 pub(crate) async fn operation(
     State(app): State<Arc<App>>,
@@ -45,15 +45,24 @@ pub(crate) async fn operation(
             Json(output).into_response()
         }
         Ok(RunOutput::Pieces(pieces)) => {
+            let failure = StreamFailure::default();
+            let left = failure.clone();
             let lines = pieces.map(move |piece| {
                 spending.spend(tokens(&piece));
+                if let Some(kind) = piece["error"]["kind"].as_str() {
+                    let status = piece["error"]["status"].as_u64();
+                    let status = status.and_then(|status| u16::try_from(status).ok());
+                    left.set(status_of(kind, status), ErrorCode(kind.to_owned().into()));
+                }
                 Ok::<_, Infallible>(format!("{piece}\n"))
             });
-            (
+            let mut response = (
                 [(header::CONTENT_TYPE, "application/x-ndjson")],
                 Body::from_stream(lines),
             )
-                .into_response()
+                .into_response();
+            response.extensions_mut().insert(failure);
+            response
         }
         Err(error) => {
             let kind = error.body["error"]["kind"].as_str().unwrap_or("unknown").to_owned();

@@ -6,13 +6,15 @@
 //! | `top_k` (a number or null) | Voyage's `{object, data, model, usage}` |
 //! | anything else | Cohere's `{id, results, meta}` |
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use weir_runtime::reranking::{self, Ranked};
 
 use super::allowance::Spending;
@@ -33,7 +35,7 @@ const DOCUMENTS_A_SEARCH_UNIT: usize = 100;
 pub(crate) struct RerankBody {
     model: Option<String>,
     query: String,
-    documents: Vec<Value>,
+    documents: Vec<DocumentText>,
     top_n: Option<u32>,
     /// Voyage's name for `top_n`. Its client sends null where none was given, and reads Voyage's shape in any case.
     #[serde(default, deserialize_with = "present")]
@@ -164,33 +166,48 @@ fn request(body: RerankBody) -> Result<reranking::Request, ApiError> {
     if body.documents.is_empty() {
         return Err(ApiError::invalid("documents", "documents: the list is empty"));
     }
-    let documents = body
-        .documents
-        .into_iter()
-        .enumerate()
-        .map(|(index, value)| text(index, value));
     Ok(reranking::Request {
         query: body.query,
-        documents: documents.collect::<Result<_, _>>()?,
+        documents: body.documents.into_iter().map(|DocumentText(text)| text).collect(),
         top_n,
         model: None,
     })
 }
 
-fn text(index: usize, document: Value) -> Result<String, ApiError> {
-    let text = match document {
-        Value::String(text) => Some(text),
-        Value::Object(mut fields) => match fields.remove("text") {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
-        },
-        _ => None,
-    };
-    text.ok_or_else(|| {
-        let place = format!("documents[{index}]");
-        let message = format!(r#"{place}: send a string or {{"text": "…"}}"#);
-        ApiError::invalid(place, message)
-    })
+/// A text, or an object with one.
+#[derive(Debug)]
+struct DocumentText(String);
+
+impl<'de> Deserialize<'de> for DocumentText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrObject;
+        impl<'de> Visitor<'de> for TextOrObject {
+            type Value = DocumentText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"a string or {"text": "…"}"#)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DocumentText, E> {
+                Ok(DocumentText(text.to_owned()))
+            }
+
+            fn visit_string<E: de::Error>(self, text: String) -> Result<DocumentText, E> {
+                Ok(DocumentText(text))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<DocumentText, A::Error> {
+                #[derive(Deserialize)]
+                struct Object {
+                    text: Option<String>,
+                }
+                let object = Object::deserialize(MapAccessDeserializer::new(fields))?;
+                let missing = || de::Error::custom(r#"send a string or {"text": "…"}"#);
+                object.text.map(DocumentText).ok_or_else(missing)
+            }
+        }
+        deserializer.deserialize_any(TextOrObject)
+    }
 }
 
 fn results<'a>(
@@ -231,7 +248,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u
 mod tests {
     use super::*;
     use crate::server::fake::{FakeBackend, FakeProvider, post};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     async fn rerank(path: &str, extra: Value) -> crate::server::fake::Answer {
         let mut body = json!({"model": "cohere", "query": "q", "documents": ["a", {"text": "b"}, "c"]});

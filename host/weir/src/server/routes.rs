@@ -11,7 +11,8 @@ use super::app::App;
 use super::dashboard::{events, page};
 use super::error::ApiError;
 use super::{
-    auth, chat, embeddings, health, metrics, models, observe, openapi, operation, pools, providers, rerank, web_search,
+    auth, chat, embed, embeddings, health, metrics, models, observe, openapi, operation, pools, providers, rerank,
+    web_search,
 };
 
 /// Every route. `/livez`, `/readyz` and `/openapi.json` are open: a probe has no key, and they tell nothing of this server.
@@ -21,6 +22,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/v1/rerank", post(rerank::rerank))
         .route("/v2/rerank", post(rerank::rerank))
+        .route("/v2/embed", post(embed::embed))
         .route("/v1/web-search", post(web_search::web_search))
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/models", get(models::models))
