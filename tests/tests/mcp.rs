@@ -6,13 +6,15 @@
 
 use std::process::Stdio;
 
-use rmcp::model::{CallToolRequestParams, CallToolResult};
-use rmcp::service::RunningService;
+use rmcp::model::{CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest};
+use rmcp::service::{PeerRequestOptions, RunningService};
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, Command};
-use weir_tests::{Program, Tree};
+use weir_tests::configuration::{every_provider, with_upstream};
+use weir_tests::{Program, Tree, until};
+use weir_upstream::{Api, Fault, FaultKind, Upstream};
 
 /// The server's process and the client that speaks to it.
 struct Session {
@@ -171,4 +173,39 @@ fn a_client_that_says_nothing_and_goes_leaves_no_error() {
         (finished.status, finished.stdout.as_str(), finished.stderr.as_str()),
         (Some(0), "", "")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_cancelled_frees_what_it_asked_and_the_server_goes_on() {
+    let upstream = Upstream::start().await.unwrap();
+    let program = with_upstream(&every_provider(&upstream, ""))
+        .unwrap()
+        .env("RUST_LOG", "warn");
+    let tree = Tree::sample(1).unwrap();
+    let indexed = program.run(["index", tree.path().to_str().unwrap(), "--collection", "code"]);
+    indexed.unwrap().success().unwrap();
+    let session = connect(&program, &["--collection", "code"]).await;
+    let in_flight = || upstream.stats().apis[&Api::Voyage].in_flight;
+    upstream.order(Fault::new(FaultKind::Hang).on(Api::Voyage).path("/embeddings"));
+    let query = json!({"query": "which rain is forecast", "limit": 1});
+    let arguments = query.as_object().unwrap().clone();
+    let request = CallToolRequest::new(CallToolRequestParams::new("find_code").with_arguments(arguments));
+    let call = session
+        .client
+        .send_cancellable_request(
+            ClientRequest::CallToolRequest(request),
+            PeerRequestOptions::no_options(),
+        )
+        .await
+        .unwrap();
+    until("the query is being embedded", || in_flight() == 1).await.unwrap();
+
+    call.cancel(Some("the user went on".to_owned())).await.unwrap();
+
+    until("the provider is free", || in_flight() == 0).await.unwrap();
+    let found = session.find(query).await;
+    assert_ne!(found.is_error, Some(true), "{found:?}");
+    let (status, said) = session.end().await;
+    assert_eq!(status, Some(0));
+    assert!(!said.contains("find_code failed"), "{said}");
 }

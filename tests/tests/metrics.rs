@@ -35,6 +35,10 @@ async fn promtool_finds_nothing_wrong_with_a_server_that_has_seen_everything() {
         "weir_pool_requests_total{pool=\"voyage\"",
         "weir_pool_retries_total{pool=\"voyage\",reason=\"503\"}",
         "weir_pool_request_seconds_bucket{",
+        "weir_guest_calls_total{provider=\"voyage\",operation=\"embed\",outcome=\"ok\"}",
+        "weir_guest_call_seconds_count{provider=\"voyage\"",
+        "weir_guest_instances{provider=\"voyage\",state=\"idle\"}",
+        "weir_breaker_state{pool=\"voyage\"",
         "weir_guest_traps_total{provider=\"bad\",kind=\"trap\"} 1",
         "weir_egress_denied_total{provider=\"bad\"} 1",
     ] {

@@ -297,5 +297,7 @@ mod tests {
             matches!(&error, HostError::Load(LoadError::NotAdmitted { provider, .. }) if provider == "mine"),
             "{error}"
         );
+        let told = &host.failures()["mine"];
+        assert!(told.starts_with("the component is not admitted: "), "{told}");
     }
 }

@@ -145,7 +145,7 @@ impl ServerHandler for FindCode {
         let found = tokio::select! {
             found = self.find(request.arguments.unwrap_or_default()) => found,
             // Dropping the search drops its requests; nobody reads this.
-            () = context.ct.cancelled() => Err("cancelled".to_owned()),
+            () = context.ct.cancelled() => return Ok(CallToolResult::error(vec![ContentBlock::text("cancelled")]).into()),
         };
         let result = found.unwrap_or_else(|message| {
             tracing::warn!(%message, "find_code failed");
@@ -165,11 +165,12 @@ fn explain(error: SearchError) -> String {
 
 /// The hits as a model reads them: a heading with the place, then the code.
 fn show(result: &SearchResult) -> String {
-    if result.hits.is_empty() {
-        return "Nothing found. Ask with other words, or without filters.".to_owned();
-    }
-    let notes = result.warnings.iter().map(|warning| format!("Note: {warning}."));
+    let notes = result.warnings.iter();
+    let notes = notes.map(|warning| format!("Note: {}.", warning.trim_end_matches('.')));
+    let none = result.hits.is_empty();
+    let none = none.then(|| "Nothing found. Ask with other words, or without filters.".to_owned());
     notes
+        .chain(none)
         .chain(result.hits.iter().map(show_hit))
         .collect::<Vec<_>>()
         .join("\n\n")
@@ -223,6 +224,10 @@ mod tests {
             "Note: ranked by sparse vectors alone: no key.\n\n\
              README.md:3-5 Use it (score 0.500)\n````markdown\n```sh\nweir\n```\n````"
         );
-        assert!(show(&SearchResult { hits: vec![], ..result }).starts_with("Nothing found"));
+        assert_eq!(
+            show(&SearchResult { hits: vec![], ..result }),
+            "Note: ranked by sparse vectors alone: no key.\n\n\
+             Nothing found. Ask with other words, or without filters."
+        );
     }
 }

@@ -48,9 +48,7 @@ impl ExitStatus {
 
     /// What an error means for the exit.
     pub fn of(error: &anyhow::Error) -> ExitStatus {
-        let host = error
-            .downcast_ref::<HostError>()
-            .is_some_and(HostError::is_configuration);
+        let host = host_of(error).is_some_and(|(host, _)| host.is_configuration());
         let operation = error
             .downcast_ref::<OperationError>()
             .is_some_and(OperationError::is_usage);
@@ -72,6 +70,16 @@ impl ExitStatus {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// What an operation was asked of is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct NotLoaded {
+    /// The operation, which was not tried.
+    pub operation: String,
+    /// Why not.
+    pub error: HostError,
+}
 
 /// The command did its work and found something wrong. Its results have told it, so there is no message.
 #[derive(Debug, thiserror::Error)]
@@ -110,16 +118,31 @@ fn call_of(error: &anyhow::Error) -> Option<&CallError> {
     }
 }
 
+/// Why a provider can't be used, and the operation that was wanted of it.
+fn host_of(error: &anyhow::Error) -> Option<(&HostError, Option<&str>)> {
+    match error.downcast_ref::<NotLoaded>() {
+        Some(NotLoaded { operation, error }) => Some((error, Some(operation))),
+        None => Some((error.downcast_ref()?, None)),
+    }
+}
+
 fn to_json(error: &anyhow::Error) -> Value {
     if let Some(error) = error.downcast_ref::<OperationError>() {
         return error.to_json();
     }
+    if let Some(call) = call_of(error) {
+        return OperationError::from(call.clone()).to_json();
+    }
     let message = sentence(error);
-    if let Some(host) = error.downcast_ref::<HostError>() {
+    if let Some((host, operation)) = host_of(error) {
         // No operation of the provider was tried.
-        return json!({
+        let mut told = json!({
             "error": { "kind": host.kind(), "message": message, "provider": host.provider(), "attempts": 0 }
         });
+        if let Some(operation) = operation {
+            told["error"]["operation"] = operation.into();
+        }
+        return told;
     }
     let kind = if error.is::<ConfigError>() {
         "configuration"

@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::commands;
 
 pub use context::Context;
-pub use exit::{ExitStatus, Failed, Interrupted, Misconfigured, UsageError, message as error_message};
+pub use exit::{ExitStatus, Failed, Interrupted, Misconfigured, NotLoaded, UsageError, message as error_message};
 pub use interrupt::Interrupt;
 pub use logging::log_to_stderr;
 pub use output::Output;

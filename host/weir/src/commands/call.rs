@@ -3,7 +3,7 @@
 use futures::StreamExt as _;
 
 use super::input;
-use crate::cli::Context;
+use crate::cli::{Context, NotLoaded};
 use crate::operations;
 
 /// What `weir call` takes.
@@ -28,7 +28,10 @@ pub struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let input = input::json(&args.input)?;
     let host = context.host().await?;
-    let provider = host.provider(&args.provider).await?;
+    let provider = host.provider(&args.provider).await.map_err(|error| NotLoaded {
+        operation: args.operation.clone(),
+        error,
+    })?;
     if operations::wants_stream(&args.operation, &input) {
         let mut events = operations::stream(&provider, &args.operation, input).await?;
         while let Some(event) = events.next().await {

@@ -200,8 +200,8 @@ async fn components(host: &Host) -> Vec<Check> {
                     let message = format!("{} {}: {}", manifest.name, manifest.version, capabilities.join(", "));
                     Check::new(Outcome::Pass, subject, message)
                 }
-                Err(error) if error.is_configuration() => Check::misconfigured(subject, &error),
-                Err(error) => Check::new(Outcome::Fail, subject, error.to_string()),
+                Err(error) if error.is_configuration() => Check::misconfigured(subject, &error.reason()),
+                Err(error) => Check::new(Outcome::Fail, subject, error.reason()),
             }
         })
         .collect()

@@ -1,5 +1,6 @@
 //! `weir pools`: the pools of a running server, asked for over a pool of our own.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -74,10 +75,20 @@ fn server(args: &Args, context: &Context) -> anyhow::Result<Server> {
         .map(|key| key.source.read(&config.environment));
     let key = key.transpose().context("the server's key")?;
     Ok(Server {
-        url: format!("http://{}/v1/pools", config.config.server.address()),
+        url: format!("http://{}/v1/pools", reachable(config.config.server.address())),
         key,
         advice: "",
     })
+}
+
+/// Where a server that listens there is reached from this machine. No system's proxy is asked for a loopback address.
+pub(super) fn reachable(listens: SocketAddr) -> SocketAddr {
+    let loopback = match listens.ip() {
+        ip if !ip.is_unspecified() => return listens,
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(loopback, listens.port())
 }
 
 /// What `--url` says. An error does not repeat it: it may hold a password.

@@ -6,9 +6,10 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt as _;
+use serde_json::json;
 use weir_pool::{PoolConfig, PoolManager, SendOptions, Timeouts};
 
-use super::pools::address;
+use super::pools::{address, reachable};
 use crate::cli::{Context, UsageError};
 
 /// Shorter than what health checks are given by those who run them (Docker 30 s, Kubernetes 1 s a try, which asks by
@@ -30,7 +31,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let base = match &args.url {
         Some(url) => address(url)?.to_string(),
-        None => format!("http://{}", context.config()?.config.server.address()),
+        None => format!("http://{}", reachable(context.config()?.config.server.address())),
     };
     let url = format!("{}/readyz", base.trim_end_matches('/'));
     let pools = PoolManager::new()?;
@@ -56,6 +57,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&body.to_bytes()).trim_end().to_owned();
     if !status.is_success() {
         bail!("{url} answered {status}: {said}");
+    }
+    if context.output.is_json() {
+        return Ok(context.output.json(&json!({ "ready": true }))?);
     }
     Ok(context.output.text(&said)?)
 }

@@ -297,6 +297,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_file_there_is_counts_and_one_that_is_named_must_be_there() {
+        let (working, user) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let look = |flag: Option<&str>, variable: Option<&str>| {
+            let environment: Environment = variable.map(|path| ("WEIR_CONFIG", path)).into_iter().collect();
+            find(flag.map(Path::new), &environment, working.path(), Some(user.path()))
+        };
+        assert_eq!(look(None, None).unwrap(), None);
+        for file in [user.path().join(FILE_NAME), working.path().join(FILE_NAME)] {
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(look(None, None).unwrap(), Some(file));
+        }
+        for name in ["a.toml", "b.toml"] {
+            std::fs::write(working.path().join(name), "").unwrap();
+        }
+        assert_eq!(look(None, Some("b.toml")).unwrap(), Some(working.path().join("b.toml")));
+        assert_eq!(
+            look(Some("a.toml"), Some("b.toml")).unwrap(),
+            Some(working.path().join("a.toml"))
+        );
+        for (flag, variable, named) in [(Some("no"), None, "--config"), (None, Some("no"), "WEIR_CONFIG")] {
+            assert!(matches!(look(flag, variable), Err(ConfigError::NoFile { by, .. }) if by == named));
+        }
+    }
+
+    #[test]
     fn variables_are_resolved_inside_a_string() {
         let environment = Environment::from_iter([("HOST", "example.com"), ("PORT", "80")]);
         assert_eq!(

@@ -102,7 +102,10 @@ impl HostError {
                 | HostError::NotBundled { .. }
                 | HostError::PoolSettings { .. }
                 | HostError::Load(
-                    LoadError::UnknownSetting { .. } | LoadError::Origin { .. } | LoadError::SecretOrigin { .. }
+                    LoadError::UnknownSetting { .. }
+                        | LoadError::Origin { .. }
+                        | LoadError::NoEgress { .. }
+                        | LoadError::SecretOrigin { .. }
                 )
         )
     }
@@ -131,6 +134,18 @@ impl HostError {
                 | LoadError::Pool { provider, .. },
             ) => Some(provider),
             HostError::Tls(_) | HostError::Runtime(_) => None,
+        }
+    }
+
+    /// What happened, for where its provider is named already.
+    pub fn reason(&self) -> String {
+        let said = self.to_string();
+        let named = self.provider().map(|name| format!("provider `{name}`"));
+        match named.and_then(|named| said.strip_prefix(&named)) {
+            Some(rest) => rest
+                .strip_prefix(": ")
+                .map_or_else(|| format!("it{rest}"), str::to_owned),
+            None => said,
         }
     }
 

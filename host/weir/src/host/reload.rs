@@ -93,8 +93,5 @@ fn refuse(slot: &Slot, old: &Provider, digest: Option<String>, error: &HostError
         reason = %error,
         "the new component is refused; the old one serves on"
     );
-    slot.refuse(
-        digest,
-        format!("the new component is refused, the old one serves on: {error}"),
-    );
+    slot.refuse(digest, format!("the new one is refused: {}", error.reason()));
 }

@@ -63,7 +63,7 @@ impl Slot {
                 Ok(provider)
             }
             Err(error) => {
-                self.history().failure = Some(error.to_string());
+                self.history().failure = Some(error.reason());
                 Err(error)
             }
         }

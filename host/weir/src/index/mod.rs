@@ -209,7 +209,7 @@ async fn walked(root: &Path, reporter: &mut dyn Reporter) -> Result<(Tree, Count
     let root = root.to_owned();
     let tree = tokio::task::spawn_blocking(move || walk::walk(&root)).await??;
     reporter.report(Event::Walked {
-        files: tree.files.len(),
+        files: tree.files.len() + tree.unnameable.len(),
     });
     let mut counts = Counts {
         skipped: tree.unnameable.len(),

@@ -158,6 +158,13 @@ impl<T: Part> Queue<T> {
             },
             Verdict::Halve if batch.items.len() > 1 => {
                 let mut first = batch.items;
+                if let Some(place) = alone(error, first.len()) {
+                    let item = first.remove(place);
+                    self.ready.push_front(Batch::new(first, batch.retried));
+                    // It has failed once, by itself.
+                    self.ready.push_back(Batch::new(vec![item], true));
+                    return Failed::Again;
+                }
                 let second = first.split_off(first.len() / 2);
                 for items in [second, first] {
                     self.ready.push_front(Batch::new(items, batch.retried));
@@ -206,6 +213,12 @@ fn by_file<T: Part>(items: Vec<T>) -> Vec<(FileKey, Vec<T>)> {
         }
     }
     files
+}
+
+/// The item that is too large by itself, where the runtime has halved the call down to it.
+fn alone(error: &CallError, items: usize) -> Option<usize> {
+    let places = &error.part.as_ref()?.places;
+    (places.len() == 1 && places.end <= items).then_some(places.start)
 }
 
 #[cfg(test)]
@@ -358,5 +371,28 @@ mod tests {
             fails += 1;
             assert!(fails < 10, "it is sent for ever");
         }
+    }
+
+    #[test]
+    fn what_the_runtime_found_too_large_alone_is_sent_by_itself_and_the_rest_together() {
+        let now = Instant::now();
+        let mut queue = queue(&FOUR);
+        let part = weir_runtime::Part {
+            of: "inputs",
+            places: 2..3,
+            whole: 4,
+        };
+        let named = CallError {
+            part: Some(Box::new(part)),
+            ..refused("embed", Error::TooLarge)
+        };
+        let all = queue.next(false, now).unwrap();
+        assert_eq!(queue.failed(all, &named, now), Failed::Again);
+        let rest = queue.next(false, now).unwrap();
+        assert_eq!(rest.items, [FOUR[0].clone(), FOUR[1].clone(), FOUR[3].clone()]);
+        let alone = queue.next(false, now).unwrap();
+        assert_eq!(alone.items, &FOUR[2..3]);
+        let lost = queue.failed(alone, &refused("embed", Error::TooLarge), now);
+        assert_eq!(lost, Failed::Lost(vec![2]));
     }
 }

@@ -37,7 +37,8 @@ pub fn judge(error: &CallError, waits: u32, has_answered: bool) -> Verdict {
         "rate-limited" => Verdict::Wait(told.unwrap_or(doubled)),
         // A breaker that tries whether the provider is back tells a moment only.
         "unavailable" | "overloaded" => Verdict::Wait(told.unwrap_or(doubled).max(doubled)),
-        "too-large" => Verdict::Halve,
+        // The other is the host's own bound, met before the provider's.
+        "too-large" | "message-too-large" => Verdict::Halve,
         "connect-failed" | "connect-timeout" if !has_answered => Verdict::Unreachable,
         "connect-failed" | "connect-timeout" | "connection-reset" | "write-timeout" | "first-byte-timeout"
         | "read-timeout" | "total-timeout" | "pool-timeout" | "deadline" => Verdict::Absent(doubled),
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(judged(Error::Http(HttpError::EgressDenied("no".into()))), Verdict::Stop);
         assert_eq!(judged(Error::NotFound(failure(None))), Verdict::Stop);
         assert_eq!(judged(Error::TooLarge(failure(None))), Verdict::Halve);
+        assert_eq!(judged(Error::Http(HttpError::TooLarge("no".into()))), Verdict::Halve);
         assert_eq!(judged(Error::Upstream(failure(None))), Verdict::Retry);
         assert_eq!(judged(Error::InvalidInput(failure(None))), Verdict::Retry);
     }

@@ -8,9 +8,6 @@ use weir_runtime::{CallError, Provider, reranking};
 
 use crate::index::services::{malformed, unflatten};
 
-/// Documents that a reranker takes where its manifest gives no number.
-const MAX_DOCUMENTS: u32 = 1_000;
-
 /// The providers of one search.
 pub trait Backend: Sync {
     /// The query's dense vector, and the model that made it.
@@ -21,8 +18,8 @@ pub trait Backend: Sync {
     fn store_name(&self) -> &str;
     /// Asks the store.
     fn query(&self, request: QueryRequest) -> impl Future<Output = Result<Vec<ScoredPoint>, CallError>> + Send;
-    /// How many documents the reranker takes. None where there is no reranker.
-    fn rerank_limit(&self) -> Option<u32>;
+    /// Whether hits are ranked again.
+    fn has_reranker(&self) -> bool;
     /// Asks the reranker.
     fn rerank(
         &self,
@@ -70,13 +67,8 @@ impl Backend for Providers {
         self.store.query(request).await
     }
 
-    fn rerank_limit(&self) -> Option<u32> {
-        let limits = &self.reranker.as_ref()?.manifest().limits;
-        let most = limits
-            .iter()
-            .find(|limits| limits.operation == "rerank")
-            .and_then(|limits| limits.max_items);
-        Some(most.unwrap_or(MAX_DOCUMENTS))
+    fn has_reranker(&self) -> bool {
+        self.reranker.is_some()
     }
 
     async fn rerank(&self, request: reranking::Request) -> Result<Vec<reranking::Ranked>, CallError> {

@@ -39,6 +39,10 @@ const CANDIDATES_PER_HIT: u32 = 5;
 /// And at least this many.
 const MIN_CANDIDATES: u32 = 50;
 
+/// Most of them: what rerankers take in one call (Voyage, Cohere), and the most hits there can be. To one that takes fewer
+/// they go in parts.
+const MAX_CANDIDATES: u32 = 1_000;
+
 /// Most points that a store is asked for where paths are matched here: beyond that, a pattern that hardly any path
 /// matches would have a large collection read through.
 const MOST_MATCHED: u32 = 10_000;
@@ -227,12 +231,12 @@ async fn search(
         vector,
         sparse,
         filter: filter(options),
-        limit: candidates(options.limit, backend.rerank_limit()),
+        limit: candidates(options.limit, backend.has_reranker()),
         fusion: None, // the store's choice: not every store knows every way
     };
     let (mut hits, mut ranked_by) = hits(backend, request, options.path.as_ref(), &mut warnings).await?;
 
-    if backend.rerank_limit().is_some() && !hits.is_empty() {
+    if backend.has_reranker() && !hits.is_empty() {
         match rerank(backend, &options.query, &hits, options.limit).await {
             Ok(reranked) => {
                 hits = reranked;
@@ -372,10 +376,12 @@ async fn rerank(backend: &impl Backend, query: &str, hits: &[Hit], limit: u32) -
 }
 
 /// How many hits to ask the store for.
-fn candidates(limit: u32, rerank_limit: Option<u32>) -> u32 {
-    match rerank_limit {
-        Some(most) => limit.saturating_mul(CANDIDATES_PER_HIT).max(MIN_CANDIDATES).min(most),
-        None => limit,
+fn candidates(limit: u32, has_reranker: bool) -> u32 {
+    if has_reranker {
+        let wanted = limit.saturating_mul(CANDIDATES_PER_HIT);
+        wanted.clamp(MIN_CANDIDATES, MAX_CANDIDATES)
+    } else {
+        limit
     }
 }
 

@@ -69,8 +69,8 @@ impl Backend for Fake {
         Ok(PATHS.iter().map(point).take(request.limit as usize).collect())
     }
 
-    fn rerank_limit(&self) -> Option<u32> {
-        self.reranker.as_ref().map(|_| 40)
+    fn has_reranker(&self) -> bool {
+        self.reranker.is_some()
     }
 
     async fn rerank(&self, request: reranking::Request) -> Result<Vec<reranking::Ranked>, CallError> {
@@ -164,9 +164,10 @@ async fn a_reranker_sees_more_candidates_and_has_the_last_word() {
         found(&fake).await,
         (vec!["c.rs".into(), "a.rs".into()], RankedBy::Rerank, 0)
     );
-    assert_eq!(fake.asked.lock().unwrap()[0].limit, 40);
-    assert_eq!(candidates(2, Some(1_000)), 50);
-    assert_eq!(candidates(20, Some(1_000)), 100);
+    assert_eq!(fake.asked.lock().unwrap()[0].limit, 50);
+    assert_eq!(candidates(20, true), 100);
+    assert_eq!(candidates(1_000, true), 1_000);
+    assert_eq!(candidates(20, false), 20);
 }
 
 #[tokio::test]

@@ -204,7 +204,7 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
 
     /// The loop: fill what has room, then wait for whatever comes next.
     async fn send(&mut self, tree: &Arc<Tree>) -> Result<(), IndexError> {
-        self.total = tree.files.len();
+        self.total = tree.files.len() + tree.unnameable.len();
         self.outlook = Outlook::of(tree);
         let source = prepared(Arc::clone(tree), Arc::clone(&self.manifest), self.plan.max_characters);
         let mut source = std::pin::pin!(source);
