@@ -12,6 +12,7 @@ import sys
 import anthropic
 import boto3
 import botocore.config
+import chromadb
 import cohere
 import google.genai
 import huggingface_hub
@@ -49,10 +50,14 @@ def openai_messages(messages) -> list:
     return [message(asked) for asked in messages]
 
 
+# Of a tool that takes none: the APIs want a schema that is an object's.
+NO_PARAMETERS = {"type": "object", "properties": {}}
+
+
 def openai_tools(tools):
     if not tools:
         return None
-    return [{"type": "function", "function": {**tool, "parameters": tool.get("parameters", {})}} for tool in tools]
+    return [{"type": "function", "function": {**tool, "parameters": tool.get("parameters", NO_PARAMETERS)}} for tool in tools]
 
 
 def openai_chat(asked, most="max_completion_tokens") -> dict:
@@ -282,7 +287,7 @@ def call_anthropic(call):
             messages.append({"role": message["role"], "content": blocks})
     tools = [
         given(
-            name=tool["name"], description=tool.get("description"), input_schema=tool.get("parameters", {})
+            name=tool["name"], description=tool.get("description"), input_schema=tool.get("parameters", NO_PARAMETERS)
         )
         for tool in asked.get("tools", [])
     ]
@@ -347,7 +352,7 @@ def call_bedrock(call):
             "toolSpec": given(
                 name=tool["name"],
                 description=tool.get("description"),
-                inputSchema={"json": tool.get("parameters", {})},
+                inputSchema={"json": tool.get("parameters", NO_PARAMETERS)},
             )
         }
         for tool in asked.get("tools", [])
@@ -461,6 +466,96 @@ def qdrant_filter(asked):
     return qdrant.Filter(**{name: [condition(one) for one in found] for name, found in asked.items()})
 
 
+def call_chroma(call):
+    settings = chromadb.Settings(
+        chroma_client_auth_provider="chromadb.auth.token_authn.TokenAuthClientProvider",
+        chroma_client_auth_credentials=call["key"],
+        chroma_auth_token_transport_header="X-Chroma-Token",
+    )
+    client = chromadb.HttpClient(host=call["url"], settings=settings)
+    operation, asked = call["operation"], call["input"]
+    name = asked.get("collection")
+    if operation == "ensure-collection":
+        space = {"cosine": "cosine", "dot": "ip", "euclid": "l2"}[asked.get("distance", "cosine")]
+        return client.create_collection(
+            name,
+            configuration={"hnsw": {"space": space}},
+            # What the adapter notes: Chroma has no word for it.
+            metadata={"weir:dimensions": asked["dimensions"]},
+            embedding_function=None,
+        )
+    if operation == "list-collections":
+        return client.list_collections(limit=100, offset=0)
+    if operation == "drop-collection":
+        return client.delete_collection(name)
+    collection = client.get_collection(name, embedding_function=None)
+    if operation == "upsert":
+        # The adapter begins at the end: of several with one id the last is kept.
+        points = asked["points"][::-1]
+        return collection.upsert(
+            ids=[str(point["id"]) for point in points],
+            embeddings=[point["vector"] for point in points],
+            metadatas=[point.get("payload") for point in points],
+        )
+    condition = chroma_filter(asked.get("filter"))
+    if operation == "query":
+        return collection.query(
+            query_embeddings=[asked["vector"]],
+            n_results=asked.get("limit", 10),
+            where=condition,
+            include=["metadatas", "distances"],
+        )
+    if operation == "delete":
+        ids = [str(one) for one in asked["ids"]] if "ids" in asked else None
+        return collection.delete(ids=ids, where=condition)
+    if condition is None:
+        return collection.count()
+    # The client's count has no filter: the ids of what passes are counted, a page at a time.
+    return collection.get(where=condition, limit=300, offset=0, include=[])
+
+
+def chroma_filter(asked):
+    if not asked:
+        return None
+
+    def tests(key, values, listed, element):
+        made = []
+        for kind in (str, int, bool):
+            some = [value for value in values if type(value) is kind]
+            if some:
+                made += [{key: {element: value}} for value in some] + [{key: {listed: some}}]
+        return made
+
+    def any_of(key, values):
+        return {"$or": tests(key, values, "$in", "$contains")}
+
+    def none_of(key, values):
+        return {"$and": tests(key, values, "$nin", "$not_contains")}
+
+    def holds(condition):
+        key = condition["key"]
+        if "equals" in condition:
+            return any_of(key, [condition["equals"]])
+        if "any" in condition:
+            return any_of(key, condition["any"])
+        if "none" in condition:
+            return none_of(key, condition["none"])
+        bounds = condition["range"]
+        return {"$and": [{key: {f"${word}": bounds[word]}} for word in ("gt", "gte", "lt", "lte") if word in bounds]}
+
+    # Chroma has no negation, but the opposite of each test.
+    def holds_not(condition):
+        key = condition["key"]
+        if "none" in condition:
+            return any_of(key, condition["none"])
+        return none_of(key, condition.get("any", [condition.get("equals")]))
+
+    conditions = [holds(one) for one in asked.get("must", [])]
+    if asked.get("should"):
+        conditions.append({"$or": [holds(one) for one in asked["should"]]})
+    return {"$and": conditions + [holds_not(one) for one in asked.get("must_not", [])]}
+
+
 CLIENTS = {
     "openai": call_openai,
     "azure": call_azure,
@@ -478,6 +573,7 @@ CLIENTS = {
     "bedrock-agent": call_bedrock_agent,
     "bedrock-control": call_bedrock_control,
     "qdrant": call_qdrant,
+    "chroma": call_chroma,
 }
 
 

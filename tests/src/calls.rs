@@ -371,6 +371,13 @@ fn inputs(operation: &str) -> Vec<(&'static str, Value)> {
                 { "id": u64::MAX, "vector": [1e-7, 3e38], "sparse": { "indices": [1], "values": [2] } },
             ] }),
             ),
+            (
+                "flat points",
+                json!({ "collection": "docs", "points": [
+                    { "id": 1, "vector": [1, 0], "payload": { "path": "a.rs", "n": 1, "ok": true, "tags": ["a", "b"] } },
+                    { "id": "5f0c5bb2-6b3c-4f1e-9d55-1f6d2c7c0a01", "vector": [1e-7, 3e38] },
+                ] }),
+            ),
         ],
         "query" => queries(),
         "delete" => vec![
@@ -379,10 +386,18 @@ fn inputs(operation: &str) -> Vec<(&'static str, Value)> {
                 json!({ "collection": "docs", "ids": [1, "5f0c5bb2-6b3c-4f1e-9d55-1f6d2c7c0a01"] }),
             ),
             ("filter", json!({ "collection": "docs", "filter": filter() })),
+            (
+                "plain filter",
+                json!({ "collection": "docs", "filter": plain_filter() }),
+            ),
         ],
         "count" => vec![
             ("all", json!({ "collection": "docs" })),
             ("filter", json!({ "collection": "docs", "filter": filter() })),
+            (
+                "plain filter",
+                json!({ "collection": "docs", "filter": plain_filter() }),
+            ),
         ],
         "drop-collection" => vec![("plain", json!({ "collection": "docs" }))],
         _ => vec![("plain", json!({}))],
@@ -407,6 +422,22 @@ fn filter() -> Value {
     })
 }
 
+/// Every test that every store can make.
+fn plain_filter() -> Value {
+    json!({
+        "must": [
+            { "key": "path", "equals": "a.rs" },
+            { "key": "n", "equals": -3 },
+            { "key": "ok", "equals": true },
+            { "key": "lang", "any": ["rust", "go"] },
+            { "key": "mixed", "any": ["a", 1, true] },
+            { "key": "n", "range": { "gt": 1, "lte": 2.5 } },
+        ],
+        "should": [{ "key": "n", "range": { "gte": -1, "lt": 1e9 } }, { "key": "deep.tags", "none": ["x", "y"] }],
+        "must_not": [{ "key": "lang", "equals": "c" }, { "key": "n", "any": [1, 2] }, { "key": "n", "none": [1] }],
+    })
+}
+
 fn queries() -> Vec<(&'static str, Value)> {
     let sparse = json!({ "indices": [3, 7], "values": [1, 0.5] });
     vec![
@@ -415,6 +446,10 @@ fn queries() -> Vec<(&'static str, Value)> {
         (
             "hybrid",
             json!({ "collection": "docs", "vector": [1, 0], "sparse": sparse, "limit": 100, "filter": filter() }),
+        ),
+        (
+            "plain filter",
+            json!({ "collection": "docs", "vector": [1, 0.5], "limit": 3, "filter": plain_filter() }),
         ),
     ]
 }

@@ -7,10 +7,11 @@ use serde_json::Value;
 use weir_tests::recordings::Sent;
 
 /// Where keys are shown.
-const CREDENTIALS: [&str; 5] = [
+const CREDENTIALS: [&str; 6] = [
     "authorization",
     "api-key",
     "x-api-key",
+    "x-chroma-token",
     "x-goog-api-key",
     "anthropic-version",
 ];
