@@ -61,7 +61,7 @@ soak: python-clients peers
     cargo test --locked --workspace --test real_servers -- --ignored --nocapture for_ten_minutes
     cargo test --locked --workspace --test reload --test config_reload -- --ignored --nocapture
     # Twice as many descriptors as there are slow clients, of which a server takes a quarter.
-    ulimit -n 16384; cargo test --locked --workspace --test bad_clients -- --ignored --nocapture --test-threads=1
+    ulimit -n 16384; cargo test --locked --workspace --release --test bad_clients -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test index_soak -- --ignored --nocapture --test-threads=1
     cargo test --locked --workspace --test retrieval -- --ignored --nocapture
     cargo build --locked --workspace --release
@@ -177,7 +177,8 @@ audit: cargo-deny
 
 [private]
 cargo-deny:
-    @command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+    # Unoptimised it is built in a fraction of the time, and has little to do.
+    @command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny
 
 # Formats everything.
 fmt:

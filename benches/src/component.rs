@@ -17,8 +17,26 @@ use weir_runtime::{EgressGrant, Limits, ProviderSpec, Runtime, RuntimeOptions, W
 
 use crate::process;
 
-/// The bundled adapters that can be loaded without a file of their own.
-const ADAPTERS: [&str; 5] = ["voyage", "cohere", "openai", "qdrant", "local"];
+/// The bundled adapters.
+const ADAPTERS: [&str; 17] = [
+    "anthropic",
+    "azure",
+    "bedrock",
+    "chroma",
+    "cohere",
+    "google",
+    "huggingface",
+    "jina",
+    "local",
+    "memory",
+    "mistral",
+    "openai",
+    "perplexity",
+    "qdrant",
+    "tavily",
+    "tei",
+    "voyage",
+];
 
 /// How often each is loaded.
 const LOADS: usize = 21;
@@ -48,9 +66,10 @@ struct Loaded {
 }
 
 impl Components {
-    /// In milliseconds; the tables of `local` are no adapter's code and are left out.
+    /// In milliseconds; the tables of `local` and the file of `memory` are no adapter's code and are left out.
     pub fn slowest_load(&self) -> Option<f64> {
-        let loads = self.adapters.iter().filter(|adapter| adapter.name != "local");
+        let code_alone = |adapter: &&Loaded| adapter.name != "local" && adapter.name != "memory";
+        let loads = self.adapters.iter().filter(code_alone);
         loads.map(|adapter| adapter.median).max_by(f64::total_cmp)
     }
 }
@@ -91,13 +110,15 @@ pub fn cache() -> PathBuf {
 pub fn spec(adapter: &str, base_url: &str) -> anyhow::Result<ProviderSpec> {
     let file = self::adapter(adapter);
     let component = std::fs::read(&file).with_context(|| format!("{file}: run `just build-guests`"))?;
-    let (config, secrets) = if adapter == "local" {
-        Default::default()
-    } else {
+    let remote = !matches!(adapter, "local" | "memory");
+    let key = if adapter == "bedrock" { "bearer_token" } else { "api_key" };
+    let (config, secrets) = if remote {
         (
             BTreeMap::from([("base_url".to_owned(), base_url.to_owned())]),
-            BTreeMap::from([("api_key".to_owned(), "bench-key".into())]),
+            BTreeMap::from([(key.to_owned(), "bench-key".into())]),
         )
+    } else {
+        Default::default()
     };
     Ok(ProviderSpec {
         name: adapter.to_owned(),
@@ -111,7 +132,8 @@ pub fn spec(adapter: &str, base_url: &str) -> anyhow::Result<ProviderSpec> {
             ..EgressGrant::default()
         },
         limits: Limits::default(),
-        storage: None,
+        call_limits: BTreeMap::new(),
+        storage: (adapter == "memory").then(|| cache().join("memory.redb")),
     })
 }
 

@@ -175,8 +175,9 @@ fn litellm(environment: &Path, upstream: u16, port: u16, folder: &Path) -> anyho
             "--telemetry",
             "False",
         ])
-        // No list of prices from elsewhere.
-        .env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        // No list of prices from elsewhere; no keys, as the others have none.
+        .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        .env("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true");
     Ok(Gateway {
         name: "LiteLLM",
         command,
