@@ -6,6 +6,9 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -23,7 +26,7 @@ use weir_pool::{PoolManager, PoolSettings, SendOptions};
 use weir_tests::collector::Collector;
 use weir_tests::configuration::{misbehaver, provider, with_upstream};
 use weir_tests::live::until;
-use weir_tests::{Program, Server};
+use weir_tests::{Program, Server, repository};
 use weir_upstream::{Api, DEFAULT_API_KEY, Fault, Upstream};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -316,4 +319,91 @@ async fn a_protocol_that_is_not_spoken_is_said_and_costs_the_telemetry_alone() {
     let finished = finished.success().unwrap();
     assert!(finished.stderr.contains("http/protobuf"), "{}", finished.stderr);
     assert!(collector.taken().is_empty());
+}
+
+/// What rotel writes of each span: its trace, its parent, itself and its name.
+struct Seen {
+    trace: String,
+    parent: String,
+    id: String,
+    name: String,
+}
+
+fn seen_by_rotel(log: &str) -> Vec<Seen> {
+    let spans = log.split("Span #").skip(1);
+    spans
+        .map(|span| {
+            let field = |name: &str| {
+                let line = span.lines().find_map(|line| line.trim().strip_prefix(name));
+                line.unwrap().trim_start_matches([' ', ':']).to_owned()
+            };
+            Seen {
+                trace: field("Trace ID"),
+                parent: field("Parent ID"),
+                id: field("ID"),
+                name: field("Name"),
+            }
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_in_use_elsewhere_receives_the_joined_spans() {
+    let free = || {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+    };
+    let (http, grpc) = (free(), free());
+    let upstream = Upstream::start().await.unwrap();
+    let program = program(&upstream, &format!("http://{http}"));
+    let packages = repository().join("target/python/lib");
+    let python = std::fs::read_dir(&packages)
+        .expect("run `just python-clients`")
+        .next()
+        .unwrap()
+        .unwrap();
+    let log = program.folder().join("rotel.log");
+    let _rotel = tokio::process::Command::new(python.path().join("site-packages/rotel/rotel-agent"))
+        .args(["start", "--exporter", "blackhole", "--debug-log", "traces"])
+        .args(["--debug-log-verbosity", "detailed"])
+        .args(["--otlp-http-endpoint", &http.to_string()])
+        .args(["--otlp-grpc-endpoint", &grpc.to_string()])
+        .arg("--pid-file")
+        .arg(program.folder().join("rotel.pid"))
+        .stdout(Stdio::from(File::create(&log).unwrap()))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    until("rotel listens", async || {
+        tokio::net::TcpStream::connect(http).await.is_ok()
+    })
+    .await
+    .unwrap();
+    let server = Server::start(&program).unwrap();
+
+    let body = json!({"model": "voyage", "input": INPUT});
+    assert_eq!(post(&server, "/v1/embeddings", body).await, 200);
+
+    let spans = || {
+        let mut spans = seen_by_rotel(&std::fs::read_to_string(&log).unwrap());
+        spans.retain(|span| span.trace == TRACE);
+        spans
+    };
+    until("the request's span is there", async || {
+        spans().iter().any(|span| span.name == "POST /v1/embeddings")
+    })
+    .await
+    .unwrap();
+    let spans = spans();
+    for span in &spans {
+        let is_joined = span.parent == CALLER || spans.iter().any(|other| other.id == span.parent);
+        assert!(is_joined, "{} has another parent", span.name);
+    }
+    let (_, parent) = told(&upstream, Api::Voyage).unwrap();
+    assert!(
+        spans.iter().any(|span| span.id == parent),
+        "the provider was told of none of them"
+    );
 }

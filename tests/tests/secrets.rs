@@ -1,7 +1,15 @@
 //! A key goes to the upstream, and is seen nowhere else.
 
-use serde_json::json;
-use weir_tests::{Program, fixture};
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, and does not see that their helpers are part of them"
+)]
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use weir_tests::recordings::{Player, Recording};
+use weir_tests::{Program, Server, fixture};
 use weir_upstream::{Api, Upstream};
 
 const KEY: &str = "sentinel-7f3a9c";
@@ -120,4 +128,46 @@ async fn a_secret_is_bound_to_no_origin_that_is_not_granted() {
         assert!(finished.stderr.contains(named), "{named}: {finished:?}");
     }
     assert_eq!(upstream.stats().connections.opened, 0);
+}
+
+/// The key as a word of a chat's answer that comes in events, in pieces of every length.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_comes_back_in_a_stream_is_masked_wherever_the_pieces_end() {
+    let event = |delta: Value, finish: Value| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+        format!("data: {}\n\n", json!({"id": "c", "model": "m", "choices": [choice]}))
+    };
+    let said = event(json!({"content": format!("it is {KEY}, is it not")}), json!(null));
+    let body = [said, event(json!({}), json!("stop")), "data: [DONE]\n\n".to_owned()].concat();
+    let answer = Arc::new(Recording {
+        name: String::new(),
+        provider: String::new(),
+        method: String::new(),
+        path: None,
+        query: Vec::new(),
+        asked: Value::Null,
+        status: 200,
+        headers: vec![("content-type".to_owned(), "text/event-stream".to_owned())],
+        body: body.into_bytes(),
+    });
+    let player = Player::start().await.unwrap();
+    let program = Program::with_config(&format!(
+        "[providers.openai]\nconfig.base_url = \"{}\"\nsecrets.api_key = {{ env = \"SENTINEL_KEY\" }}\n\
+         egress.allow_private = [\"127.0.0.1/32\"]\n",
+        player.url("openai")
+    ))
+    .unwrap()
+    .env("SENTINEL_KEY", KEY);
+    let server = Server::start(&program).unwrap();
+    for piece in [Some(1), Some(2), Some(7), Some(64), None] {
+        player.play("openai", answer.clone(), piece);
+        let input = json!({"messages": [{"role": "user", "content": "which key?"}], "stream": true});
+        let told = server.post_raw("/v1/providers/openai/chat", input).await.unwrap();
+        let lines = String::from_utf8(told.into_body().to_vec()).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let text: String = lines
+            .filter_map(|line| Some(line["text"].as_str()?.to_owned()))
+            .collect();
+        assert_eq!(text, format!("it is {}, is it not", "*".repeat(KEY.len())), "{piece:?}");
+    }
 }

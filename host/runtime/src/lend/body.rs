@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -15,6 +15,7 @@ use crate::bindings::v0_1_0::types::HttpError;
 use crate::instance::state::{CallContext, InstanceState};
 use crate::lend::failure::http_error;
 use crate::lend::http::{Answer, LentHttp};
+use crate::lend::redact::Pieces;
 
 /// The two ends a guest is given: the bytes, and how they ended.
 pub(super) fn stream(answer: Answer, http: Arc<LentHttp>, call: Arc<CallContext>) -> (BodyProducer, Done) {
@@ -34,8 +35,7 @@ pub(super) struct LentBody {
     _permit: OwnedSemaphorePermit,
     _call: Arc<CallContext>,
     http: Arc<LentHttp>,
-    /// The end of the last piece, where it may be the beginning of a secret.
-    held: Bytes,
+    pieces: Pieces,
 }
 
 impl LentBody {
@@ -45,21 +45,8 @@ impl LentBody {
             _permit: answer.permit,
             _call: call,
             http,
-            held: Bytes::new(),
+            pieces: Pieces::default(),
         }
-    }
-
-    /// The next piece for the guest, without secrets: those cut in two by the pieces' ends too.
-    fn redacted(&mut self, piece: Bytes) -> Bytes {
-        let redactor = &self.http.redactor;
-        let whole = if self.held.is_empty() {
-            piece
-        } else {
-            [self.held.as_ref(), piece.as_ref()].concat().into()
-        };
-        let mut redacted = redactor.redact(whole);
-        self.held = redacted.split_off(redacted.len() - redactor.unfinished(&redacted));
-        redacted
     }
 }
 
@@ -71,14 +58,16 @@ impl Body for LentBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        let LentBody { body, http, pieces, .. } = &mut *self;
         loop {
-            let piece = match Pin::new(&mut self.body).poll_frame(context) {
+            let piece = match ready!(Pin::new(&mut *body).poll_frame(context)) {
                 // Trailers and empty frames carry nothing for the guest.
-                Poll::Ready(Some(Ok(frame))) => self.redacted(frame.into_data().unwrap_or_default()),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(None) if self.held.is_empty() => return Poll::Ready(None),
-                Poll::Ready(None) => std::mem::take(&mut self.held),
-                Poll::Pending => return Poll::Pending,
+                Some(Ok(frame)) => pieces.redact(&http.redactor, frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => match pieces.last() {
+                    Some(last) => last,
+                    None => return Poll::Ready(None),
+                },
             };
             if !piece.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));

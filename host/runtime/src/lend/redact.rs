@@ -57,6 +57,32 @@ impl Redactor {
     }
 }
 
+/// A body that comes in pieces, without secrets: those that the pieces' ends cut in two too.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    /// The end of the last piece, where it may be the beginning of a secret.
+    held: Bytes,
+}
+
+impl Pieces {
+    /// The next piece, or as much of it as is known to be no secret.
+    pub(crate) fn redact(&mut self, redactor: &Redactor, piece: Bytes) -> Bytes {
+        let whole = if self.held.is_empty() {
+            piece
+        } else {
+            [self.held.as_ref(), piece.as_ref()].concat().into()
+        };
+        let mut redacted = redactor.redact(whole);
+        self.held = redacted.split_off(redacted.len() - redactor.unfinished(&redacted));
+        redacted
+    }
+
+    /// What is left when the body has ended: no secret came of it.
+    pub(crate) fn last(&mut self) -> Option<Bytes> {
+        Some(std::mem::take(&mut self.held)).filter(|held| !held.is_empty())
+    }
+}
+
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redactor")
@@ -96,5 +122,20 @@ mod tests {
     #[test]
     fn debug_output_shows_no_secret() {
         assert!(!format!("{:?}", redactor()).contains("hush"));
+    }
+
+    #[test]
+    fn a_secret_is_masked_wherever_the_pieces_of_a_body_end() {
+        let body = b"a hush-hush-1, hush-hush-hush-1 and at the end hush-hus";
+        let expected = b"a ***********, hush-*********** and at the end hush-hus";
+        for length in 1..=body.len() {
+            let (redactor, mut pieces) = (redactor(), Pieces::default());
+            let mut seen = Vec::new();
+            for piece in body.chunks(length) {
+                seen.extend_from_slice(&pieces.redact(&redactor, Bytes::copy_from_slice(piece)));
+            }
+            seen.extend(pieces.last().unwrap_or_default());
+            assert_eq!(seen, expected, "in pieces of {length}");
+        }
     }
 }
