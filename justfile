@@ -175,9 +175,9 @@ lint: build-guests cargo-deny
 audit: cargo-deny
     cargo deny check advisories
 
+# Unoptimised it is built in a fraction of the time, and has little to do.
 [private]
 cargo-deny:
-    # Unoptimised it is built in a fraction of the time, and has little to do.
     @command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny
 
 # Formats everything.

@@ -111,7 +111,11 @@ pub fn spec(adapter: &str, base_url: &str) -> anyhow::Result<ProviderSpec> {
     let file = self::adapter(adapter);
     let component = std::fs::read(&file).with_context(|| format!("{file}: run `just build-guests`"))?;
     let remote = !matches!(adapter, "local" | "memory");
-    let key = if adapter == "bedrock" { "bearer_token" } else { "api_key" };
+    let key = if adapter == "bedrock" {
+        "bearer_token"
+    } else {
+        "api_key"
+    };
     let (config, secrets) = if remote {
         (
             BTreeMap::from([("base_url".to_owned(), base_url.to_owned())]),
