@@ -259,15 +259,10 @@ async fn slow_clients_keep_nobody_waiting_and_take_little_room() {
     assert!(resident(&server) < MEMORY, "{} bytes", resident(&server));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: `just soak`"]
-async fn two_thousand_slow_clients_and_bodies_of_a_gigabyte_for_a_minute() {
-    let upstream = Upstream::start().await.unwrap();
-    let (_program, server) = serve(&upstream);
-    let usual = beside_slow_clients(&server, 0, 2_000).await;
-    let (stop, stopped) = tokio::sync::watch::channel(());
+/// Bodies without an end, one after the other on each of so many connections, until the watch is dropped.
+fn flood(server: &Server, bodies: usize, stopped: &tokio::sync::watch::Receiver<()>) -> tokio::task::JoinSet<()> {
     let mut flood = tokio::task::JoinSet::new();
-    for _ in 0..16 {
+    for _ in 0..bodies {
         let address = server.url().trim_start_matches("http://").to_owned();
         let mut stopped = stopped.clone();
         flood.spawn(async move {
@@ -286,15 +281,28 @@ async fn two_thousand_slow_clients_and_bodies_of_a_gigabyte_for_a_minute() {
             tokio::select! { () = again => {}, _ = stopped.changed() => {} }
         });
     }
-    let waits = beside_slow_clients(&server, 2_000, 2_000).await;
-    let memory = resident(&server);
-    drop(stop);
-    let p99 = |waits: &[Duration]| waits[waits.len() * 99 / 100];
-    println!(
-        "p99 {:?}, beside 2,000 slow clients and 16 endless bodies {:?}; {} MB resident",
-        p99(&usual),
-        p99(&waits),
-        memory >> 20
-    );
-    assert!(memory < MEMORY, "{memory} bytes");
+    flood
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a while: `just soak`"]
+async fn two_thousand_slow_clients_and_bodies_without_end_take_little_room() {
+    let upstream = Upstream::start().await.unwrap();
+    for bodies in [4, 16] {
+        let (_program, server) = serve(&upstream);
+        let usual = beside_slow_clients(&server, 0, 2_000).await;
+        let (stop, stopped) = tokio::sync::watch::channel(());
+        let _flood = flood(&server, bodies, &stopped);
+        let waits = beside_slow_clients(&server, 2_000, 2_000).await;
+        let memory = resident(&server);
+        drop(stop);
+        let p99 = |waits: &[Duration]| waits[waits.len() * 99 / 100];
+        println!(
+            "p99 {:?}, beside 2,000 slow clients and {bodies} endless bodies {:?}; {} MB resident",
+            p99(&usual),
+            p99(&waits),
+            memory >> 20
+        );
+        assert!(memory < MEMORY, "{memory} bytes");
+    }
 }

@@ -87,6 +87,49 @@ fn doctor_tells_each_check_and_what_is_missing() {
     assert!(ill.stdout.contains(missing), "{ill:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_are_listed_with_what_they_can_where_they_are_and_what_they_take() {
+    let upstream = Upstream::start().await.unwrap();
+    let program = voyage(&upstream);
+    let listed = program
+        .run(["--json", "providers"])
+        .unwrap()
+        .success()
+        .unwrap()
+        .json()
+        .unwrap();
+    let of = |name: &str| {
+        let all = listed["providers"].as_array().unwrap();
+        all.iter().find(|one| one["name"] == name).unwrap().clone()
+    };
+    let voyage = of("voyage");
+    assert_eq!(voyage["capabilities"], json!(["embedding", "reranking"]));
+    assert_eq!(voyage["secrets"], json!(["api_key"]));
+    assert_eq!(voyage["base_url"], upstream.own_url_of(Api::Voyage));
+    assert_eq!(voyage["uses_pooled_http"], true);
+    assert_eq!(
+        voyage["limits"]["embed"],
+        json!({"max_items": 128, "max_item_tokens": 32_000, "max_tokens": 120_000})
+    );
+    let local = of("local");
+    assert_eq!(
+        (&local["uses_pooled_http"], &local["base_url"], &local["secrets"]),
+        (&json!(false), &json!(null), &json!([]))
+    );
+
+    let table = program.run(["providers"]).unwrap().success().unwrap().stdout;
+    let row = table.lines().find(|line| line.starts_with("voyage ")).unwrap();
+    let limits = "embed 128 items, 120000 tokens, 32000 tokens an item; rerank 1000 items, 600000 tokens";
+    for part in [
+        "api_key",
+        voyage["base_url"].as_str().unwrap(),
+        limits,
+        "50 connections",
+    ] {
+        assert!(row.contains(part), "{part} is not in {row}");
+    }
+}
+
 #[test]
 fn bundled_components_that_are_not_configured_are_listed_with_all() {
     let listed = |more: &[&str]| {

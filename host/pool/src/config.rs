@@ -107,6 +107,7 @@ impl Default for PoolConfig {
 impl PoolConfig {
     /// The settings suited to a known provider (`voyage`, `cohere`, `qdrant`); the default for any other name.
     pub fn preset(provider: &str) -> Self {
+        // As CodeWeaver has them, the code search whose pools these began as.
         let connections = |number| NonZeroUsize::new(number).unwrap_or(DEFAULT_MAX_CONNECTIONS);
         match provider {
             "voyage" | "cohere" => Self {

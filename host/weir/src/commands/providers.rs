@@ -1,9 +1,11 @@
 //! `weir providers`: what is configured, and how far it is.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use crate::cli::Context;
-use crate::inventory::{self, ProviderSummary};
+use crate::inventory::{self, CallLimits, ProviderSummary};
 use crate::table;
 
 /// What `weir providers` takes.
@@ -30,8 +32,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         "component",
         "digest",
         "capabilities",
+        "secrets",
+        "base url",
         "pooled http",
         "pool",
+        "limits of a call",
         "state",
     ];
     context
@@ -67,8 +72,27 @@ fn row(summary: &ProviderSummary) -> Vec<String> {
         summary.component.clone(),
         digest,
         summary.capabilities.join(", "),
+        or_dash(summary.secrets.join(", ")),
+        or_dash(summary.base_url.clone().unwrap_or_default()),
         if summary.uses_pooled_http { "yes" } else { "no" }.to_owned(),
-        pool.unwrap_or_else(|| "-".to_owned()),
+        or_dash(pool.unwrap_or_default()),
+        or_dash(limits(&summary.limits)),
         summary.state.as_str().to_owned(),
     ]
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// `embed 128 items, 120000 tokens; rerank 1000 items`.
+fn limits(limits: &BTreeMap<String, CallLimits>) -> String {
+    let of_operation = |(operation, limits): (&String, &CallLimits)| {
+        let items = limits.max_items.map(|items| format!("{items} items"));
+        let tokens = limits.max_tokens.map(|tokens| format!("{tokens} tokens"));
+        let item = limits.max_item_tokens.map(|tokens| format!("{tokens} tokens an item"));
+        let stated: Vec<String> = [items, tokens, item].into_iter().flatten().collect();
+        format!("{operation} {}", stated.join(", "))
+    };
+    limits.iter().map(of_operation).collect::<Vec<_>>().join("; ")
 }
