@@ -148,33 +148,12 @@ fn call(index: u32, id: Option<String>, name: Option<String>, arguments: String)
 
 #[cfg(test)]
 mod tests {
+    use weir_guest::chat::told_by_data;
+
     use super::*;
 
-    /// What events give, in short, and how the stream ended.
-    fn read(events: &[&str]) -> (Vec<String>, Result<(), Error>) {
-        let mut decoder = Decoder::default();
-        let mut items = Vec::new();
-        let mut result = Ok(());
-        for data in events {
-            let event = sse::Event {
-                name: "any".to_owned(),
-                data: (*data).to_owned(),
-            };
-            result = result.and_then(|()| decoder.event(&event, &mut items));
-        }
-        let result = result.and_then(|()| decoder.end(&mut items));
-        let short = items.iter().map(|item| match item {
-            Event::Text(text) => text.clone(),
-            Event::ToolCall(call) => format!(
-                "{}:{}({}",
-                call.index,
-                call.name.as_deref().unwrap_or(""),
-                call.arguments
-            ),
-            Event::Finish(reason) => format!("{reason:?}"),
-            Event::Usage(usage) => format!("{}+{}", usage.input_tokens, usage.output_tokens),
-        });
-        (short.collect(), result)
+    fn read(data: &[&str]) -> (Vec<String>, Result<(), Error>) {
+        told_by_data::<Decoder>(data)
     }
 
     const START: &str = r#"{"type": "message_start", "message": {"id": "1", "type": "message", "role": "assistant",

@@ -120,37 +120,22 @@ fn piece(index: u32, id: Option<String>, name: Option<String>, arguments: String
 
 #[cfg(test)]
 mod tests {
+    use weir_guest::chat::told;
+
     use super::*;
 
-    /// What events give, in short, and how the stream ended.
     fn read(messages: &[(&str, &str)]) -> (Vec<String>, Result<(), Error>) {
-        let mut decoder = Decoder::default();
-        let mut items = Vec::new();
-        let mut result = Ok(());
-        for (kind, payload) in messages {
+        let message = |(kind, payload): &(&str, &str)| {
             let (message_type, type_header) = match kind.strip_suffix("Exception") {
                 Some(_) => ("exception", ":exception-type"),
                 None => ("event", ":event-type"),
             };
-            let message = Message::new(
+            Message::new(
                 &[(":message-type", message_type), (type_header, kind)],
                 payload.as_bytes(),
-            );
-            result = result.and_then(|()| decoder.event(&message, &mut items));
-        }
-        let result = result.and_then(|()| decoder.end(&mut items));
-        let short = items.iter().map(|item| match item {
-            Event::Text(text) => text.clone(),
-            Event::ToolCall(call) => format!(
-                "{}:{}({}",
-                call.index,
-                call.name.as_deref().unwrap_or(""),
-                call.arguments
-            ),
-            Event::Finish(reason) => format!("{reason:?}"),
-            Event::Usage(usage) => format!("{}+{}", usage.input_tokens, usage.output_tokens),
-        });
-        (short.collect(), result)
+            )
+        };
+        told::<_, Decoder>(messages.iter().map(message))
     }
 
     const START: (&str, &str) = ("messageStart", r#"{"p": "abc", "role": "assistant"}"#);

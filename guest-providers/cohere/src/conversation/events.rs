@@ -132,37 +132,12 @@ impl Decode for Deltas {
 
 #[cfg(test)]
 mod tests {
+    use weir_guest::chat::told_by_data;
+
     use super::*;
 
-    fn read(lines: &[&str]) -> (Vec<String>, Result<(), Error>) {
-        let mut decoder = Deltas::default();
-        let mut items = Vec::new();
-        let mut result = Ok(());
-        for line in lines {
-            let event = sse::Event {
-                name: String::new(),
-                data: (*line).to_owned(),
-            };
-            result = decoder.event(&event, &mut items);
-            if result.is_err() || decoder.is_done() {
-                break;
-            }
-        }
-        let result = result.and_then(|()| decoder.end(&mut items));
-        let short = items.iter().map(|item| match item {
-            Event::Text(text) => text.clone(),
-            Event::ToolCall(call) => {
-                format!(
-                    "{}:{}({}",
-                    call.index,
-                    call.name.as_deref().unwrap_or(""),
-                    call.arguments
-                )
-            }
-            Event::Finish(reason) => format!("{reason:?}"),
-            Event::Usage(usage) => format!("{}+{}", usage.input_tokens, usage.output_tokens),
-        });
-        (short.collect(), result)
+    fn read(data: &[&str]) -> (Vec<String>, Result<(), Error>) {
+        told_by_data::<Deltas>(data)
     }
 
     const START: &str = r#"{"id": "1", "type": "message-start",

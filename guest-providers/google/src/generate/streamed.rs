@@ -90,28 +90,12 @@ impl conversation::Decoder<sse::Event> for Decoder {
 
 #[cfg(test)]
 mod tests {
+    use weir_guest::chat::told_by_data;
+
     use super::*;
 
-    /// What events give, in short, and how the stream ended.
-    fn read(events: &[&str]) -> (Vec<String>, Result<(), Error>) {
-        let mut decoder = Decoder::default();
-        let mut items = Vec::new();
-        let mut result = Ok(());
-        for data in events {
-            let event = sse::Event {
-                name: String::new(),
-                data: (*data).to_owned(),
-            };
-            result = result.and_then(|()| decoder.event(&event, &mut items));
-        }
-        let result = result.and_then(|()| decoder.end(&mut items));
-        let short = items.iter().map(|item| match item {
-            Event::Text(text) => text.clone(),
-            Event::ToolCall(call) => format!("{}:{:?}({}", call.index, call.name, call.arguments),
-            Event::Finish(reason) => format!("{reason:?}"),
-            Event::Usage(usage) => format!("{}+{}", usage.input_tokens, usage.output_tokens),
-        });
-        (short.collect(), result)
+    fn read(data: &[&str]) -> (Vec<String>, Result<(), Error>) {
+        told_by_data::<Decoder>(data)
     }
 
     const TEXT: &str = r#"{"candidates": [{"content": {"parts": [{"text": "hi"}]}}],
@@ -130,15 +114,7 @@ mod tests {
     fn calls_come_whole_and_are_counted_over_events() {
         let call = r#"{"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {"a": 1}}}]}}]}"#;
         let (events, _) = read(&[call, call, STOP]);
-        assert_eq!(
-            events,
-            [
-                "0:Some(\"f\")({\"a\": 1}",
-                "1:Some(\"f\")({\"a\": 1}",
-                "ToolCalls",
-                "3+2"
-            ]
-        );
+        assert_eq!(events, ["0:f({\"a\": 1}", "1:f({\"a\": 1}", "ToolCalls", "3+2"]);
     }
 
     #[test]

@@ -5,10 +5,12 @@
 #![allow(missing_docs, reason = "the contract says what each field is")]
 
 mod stream;
+mod told;
 
 use crate::types::Usage;
 
 pub use stream::{Decoder, Streamed, begin, given_up};
+pub use told::{told, told_by_data};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
