@@ -14,9 +14,8 @@ use weir_runtime::types::{EmbeddingRequest, InputKind};
 
 use super::allowance::Spending;
 use super::app::App;
-use super::attempt::first_answer;
 use super::backend::RouteTable;
-use super::embeddings::{to_base64, vectors};
+use super::embeddings::{embedded, to_base64, vectors};
 use super::error::ApiError;
 use super::json::JsonBody;
 use super::observe::told;
@@ -90,14 +89,7 @@ pub(crate) async fn embed(
     let types = body.embedding_types.clone().unwrap_or_default();
     let request = request(body)?;
 
-    let operation = RouteTable::Embeddings.operation();
-    let (response, answered) = first_answer(backend.as_ref(), &targets, operation, |provider, model| {
-        provider.embed(EmbeddingRequest {
-            model,
-            ..request.clone()
-        })
-    })
-    .await?;
+    let (response, answered) = embedded(backend.as_ref(), &targets, &request).await?;
 
     let input_tokens = response.usage.input_tokens;
     spending.spend(input_tokens);

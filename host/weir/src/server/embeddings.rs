@@ -20,12 +20,12 @@ use weir_runtime::types::{EmbeddingRequest, InputKind};
 
 use super::allowance::Spending;
 use super::app::App;
-use super::attempt::first_answer;
-use super::backend::RouteTable;
+use super::attempt::{Answered, first_answer};
+use super::backend::{Backend, RouteTable};
 use super::error::ApiError;
 use super::json::JsonBody;
 use super::observe::told;
-use super::resolve::resolve;
+use super::resolve::{Target, resolve};
 
 /// What clients send. Fields beyond these (`user`, …) change nothing in an embedding and are ignored.
 #[derive(Debug, Deserialize)]
@@ -93,19 +93,28 @@ pub(crate) async fn embeddings(
     let request = request(body)?;
     let inputs = request.inputs.len();
 
-    let operation = RouteTable::Embeddings.operation();
-    let (response, answered) = first_answer(backend.as_ref(), &targets, operation, |provider, model| {
-        provider.embed(EmbeddingRequest {
-            model,
-            ..request.clone()
-        })
-    })
-    .await?;
+    let (response, answered) = embedded(backend.as_ref(), &targets, &request).await?;
 
     spending.spend(response.usage.input_tokens);
     let list = list(&response, inputs, base64)
         .map_err(|reason| ApiError::malformed(&answered.provider, &reason).answered(answered.clone()))?;
     Ok(told(Json(list), answered))
+}
+
+/// The vectors by the first provider that makes them.
+pub(super) async fn embedded(
+    backend: &dyn Backend,
+    targets: &[Target],
+    request: &EmbeddingRequest,
+) -> Result<(embedding::Response, Answered), ApiError> {
+    let operation = RouteTable::Embeddings.operation();
+    first_answer(backend, targets, operation, |provider, model| {
+        provider.embed(EmbeddingRequest {
+            model,
+            ..request.clone()
+        })
+    })
+    .await
 }
 
 /// The typed request; its model is filled in for each provider.
