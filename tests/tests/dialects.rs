@@ -17,17 +17,7 @@ fn answer(status: u16, body: &Value) -> Arc<Recording> {
 }
 
 fn raw(status: u16, kind: &str, body: Vec<u8>) -> Arc<Recording> {
-    Arc::new(Recording {
-        name: String::new(),
-        provider: String::new(),
-        method: String::new(),
-        path: None,
-        query: Vec::new(),
-        asked: Value::Null,
-        status,
-        headers: vec![("content-type".to_owned(), kind.to_owned())],
-        body,
-    })
+    Arc::new(Recording::of_type(status, kind, body))
 }
 
 /// Server-sent events of these texts, each named by its `type` as Anthropic does.

@@ -101,17 +101,7 @@ impl Document {
 async fn start(upstream: &Upstream) -> (Player, Program, Server) {
     let player = Player::start().await.unwrap();
     let page = json!({"title": "A page", "url": "https://page.example", "content": "about it", "score": 0.5});
-    let found = Recording {
-        name: String::new(),
-        provider: String::new(),
-        method: String::new(),
-        path: None,
-        query: Vec::new(),
-        asked: Value::Null,
-        status: 200,
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: json!({"results": [page]}).to_string().into_bytes(),
-    };
+    let found = Recording::of_json(200, &json!({"results": [page]}).to_string());
     player.play("tavily", Arc::new(found), None);
     let config = [
         every_provider(upstream, "resilience.max_attempts = 1\n"),

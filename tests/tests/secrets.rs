@@ -139,17 +139,7 @@ async fn a_key_that_comes_back_in_a_stream_is_masked_wherever_the_pieces_end() {
     };
     let said = event(json!({"content": format!("it is {KEY}, is it not")}), json!(null));
     let body = [said, event(json!({}), json!("stop")), "data: [DONE]\n\n".to_owned()].concat();
-    let answer = Arc::new(Recording {
-        name: String::new(),
-        provider: String::new(),
-        method: String::new(),
-        path: None,
-        query: Vec::new(),
-        asked: Value::Null,
-        status: 200,
-        headers: vec![("content-type".to_owned(), "text/event-stream".to_owned())],
-        body: body.into_bytes(),
-    });
+    let answer = Arc::new(Recording::of_type(200, "text/event-stream", body));
     let player = Player::start().await.unwrap();
     let program = Program::with_config(&format!(
         "[providers.openai]\nconfig.base_url = \"{}\"\nsecrets.api_key = {{ env = \"SENTINEL_KEY\" }}\n\

@@ -242,17 +242,7 @@ fn answer(shape: Shape, numbers: &[usize], tokens: usize, top_n: Option<u64>) ->
 }
 
 fn recording(status: u16, body: String) -> Arc<Recording> {
-    Arc::new(Recording {
-        name: String::new(),
-        provider: String::new(),
-        method: String::new(),
-        path: None,
-        query: Vec::new(),
-        asked: Value::Null,
-        status,
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: body.into_bytes(),
-    })
+    Arc::new(Recording::of_json(status, &body))
 }
 
 /// The text of this number, of so many tokens.

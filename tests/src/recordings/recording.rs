@@ -68,8 +68,13 @@ impl Recording {
         })
     }
 
-    /// An answer made for a test, to any request.
+    /// An answer in JSON made for a test, to any request.
     pub fn of_json(status: u16, body: &str) -> Recording {
+        Recording::of_type(status, "application/json", body)
+    }
+
+    /// An answer of any type made for a test, to any request.
+    pub fn of_type(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Recording {
         Recording {
             name: String::new(),
             provider: String::new(),
@@ -78,8 +83,8 @@ impl Recording {
             query: Vec::new(),
             asked: Value::Null,
             status,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: body.as_bytes().to_vec(),
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body: body.into(),
         }
     }
 
