@@ -101,8 +101,9 @@ mod tests {
                 sleep(READ_DEADLINE / 2).await;
                 taken += client.read(&mut [0; 8]).await.unwrap();
             }
+            taken
         });
         Patient::new(server).write_all(&[0; 64]).await.unwrap();
-        reading.await.unwrap();
+        assert_eq!(reading.await.unwrap(), 64);
     }
 }
