@@ -17,6 +17,7 @@ use crate::component::compiler::{COMPILE_TIMEOUT, Compiler};
 use crate::component::inspect::{Inspection, WasiGrant, inspect};
 use crate::component::{
     engine::engine,
+    image,
     linker::{linker, with_wasi_http},
     traps,
 };
@@ -244,9 +245,13 @@ impl Runtime {
     /// Compiling takes a processor for a while: it is done beside the runtime's workers.
     async fn compile(&self, digest: String, bytes: Vec<u8>) -> wasmtime::Result<Component> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        let compile = move || match cache {
-            Some(cache) => cache.load_or_compile(&engine, &digest, &bytes),
-            None => Component::new(&engine, &bytes),
+        let compile = move || {
+            let component = match cache {
+                Some(cache) => cache.load_or_compile(&engine, &digest, &bytes)?,
+                None => Component::new(&engine, &bytes)?,
+            };
+            image::prepare(&component)?;
+            Ok(component)
         };
         self.compiler.run(COMPILE_TIMEOUT, compile).await
     }
