@@ -1,12 +1,15 @@
 //! Compiled code on disk: a component is compiled once a machine, not once a start.
 //!
 //! An entry's name holds the component's digest and the engine's compatibility hash (wasmtime's version, target
-//! and settings); its first 32 bytes are the BLAKE3 hash of the rest. The folder belongs to its owner alone, so
+//! and settings); its last 32 bytes are the BLAKE3 hash of what is before. The folder belongs to its owner alone, so
 //! that nobody else can plant code; a damaged entry is compiled anew.
+//!
+//! An entry is mapped, not read: what a component never runs takes no memory, and its instances' first memory is the
+//! file's pages. So no entry is ever written to, only replaced by a rename.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,25 +67,41 @@ impl CompileCache {
 }
 
 fn read(engine: &Engine, entry: &Path) -> Option<Component> {
-    let contents = fs::read(entry).ok()?;
-    let (hash, code) = contents.split_at_checked(HASH_LEN)?;
-    if blake3::hash(code).as_bytes() != hash {
-        tracing::warn!(entry = %entry.display(), "a damaged entry of the compile cache is replaced");
-        return None;
+    match is_whole(entry) {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::warn!(entry = %entry.display(), "a damaged entry of the compile cache is replaced");
+            return None;
+        }
+        // There is none as a rule.
+        Err(_) => return None,
     }
-    deserialize(engine, code)
+    deserialize(engine, entry)
         .inspect_err(|error| tracing::warn!(entry = %entry.display(), %error, "an unusable entry of the compile cache is replaced"))
         .ok()
 }
 
+fn is_whole(entry: &Path) -> io::Result<bool> {
+    let mut file = fs::File::open(entry)?;
+    let Some(code) = file.metadata()?.len().checked_sub(HASH_LEN as u64) else {
+        return Ok(false);
+    };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader((&file).take(code))?;
+    let mut hash = [0; HASH_LEN];
+    file.read_exact(&mut hash)?;
+    Ok(hasher.finalize().as_bytes() == &hash)
+}
+
 /// The one place where compiled code is trusted.
 #[allow(unsafe_code)]
-fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` asks for bytes that `Component::serialize` made. Only this module writes entries; the
+fn deserialize(engine: &Engine, entry: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: `deserialize_file` asks for bytes that `Component::serialize` made, and that nobody changes as long as the
+    // component lives. Only this module writes entries, each whole before it has its name, and none twice; the
     // folder is this user's and nobody else can write to it (checked in `open`; the folders above it are taken to be
     // as private as the user's home), and this user could replace this program as well;
     // the hash shows that the entry is whole. wasmtime itself refuses another version or other settings.
-    unsafe { Component::deserialize(engine, code) }
+    unsafe { Component::deserialize_file(engine, entry) }
 }
 
 /// Writes beside the entry and renames, so that no reader meets half an entry.
@@ -92,8 +111,8 @@ fn write(entry: &Path, code: &[u8]) -> io::Result<()> {
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let partial = entry.with_extension(format!("{}-{number}.partial", std::process::id()));
     let written = create_private_file(&partial).and_then(|mut file| {
-        file.write_all(blake3::hash(code).as_bytes())?;
-        file.write_all(code)
+        file.write_all(code)?;
+        file.write_all(blake3::hash(code).as_bytes())
     });
     written
         .and_then(|()| fs::rename(&partial, entry))
@@ -171,13 +190,14 @@ mod tests {
         let entry = entry_of(&folder);
         let whole = fs::read(&entry).unwrap();
         let mut damaged = whole.clone();
-        *damaged.last_mut().unwrap() ^= 1;
-        fs::write(&entry, &damaged).unwrap();
-
-        assert!(read(&engine, &entry).is_none());
-        cache.load_or_compile(&engine, &digest(&bytes), &bytes).unwrap();
-
-        assert!(read(&engine, &entry_of(&folder)).is_some());
+        damaged[whole.len() / 2] ^= 1;
+        for unusable in [&damaged, &whole[1..], &whole[..whole.len() - 1], b"short"] {
+            fs::remove_file(&entry).unwrap();
+            fs::write(&entry, unusable).unwrap();
+            assert!(read(&engine, &entry).is_none());
+            cache.load_or_compile(&engine, &digest(&bytes), &bytes).unwrap();
+            assert!(read(&engine, &entry_of(&folder)).is_some());
+        }
     }
 
     #[cfg(unix)]

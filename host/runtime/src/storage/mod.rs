@@ -5,7 +5,7 @@ mod keyvalue;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 /// The table that holds a provider's bucket.
 const BUCKET: TableDefinition<&str, &[u8]> = TableDefinition::new("bucket");
@@ -24,6 +24,10 @@ const LONGEST_KEY: usize = 1 << 10;
 
 /// Bytes of the values that one reading brings, so that no guest makes the host hold the same value a million times.
 const MOST_READ: usize = 64 << 20;
+
+/// Bytes of the file that are kept in RAM. A guest that reads often what it has stored keeps it itself, as the bundled
+/// `memory` does, and redb's own default of 1 GiB would hold all of it a second time.
+const CACHE: usize = 32 << 20;
 
 /// A provider's open storage.
 #[derive(Debug, Clone)]
@@ -49,7 +53,8 @@ impl Storage {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         }
-        let database = Database::create(file).map_err(|error| match error {
+        let opened = Builder::new().set_cache_size(CACHE).create(file);
+        let database = opened.map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => {
                 "another process has it open; stop that one, or use another data folder".to_owned()
             }

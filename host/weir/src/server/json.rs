@@ -6,12 +6,12 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::BytesMut;
-use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
+use super::pace::Pace;
 
 /// The largest body that is read.
 ///
@@ -84,7 +84,8 @@ async fn read(mut body: Body, room: &Semaphore) -> Result<Held<'_>, ApiError> {
     }
     let mut bytes = BytesMut::new();
     let mut taken: Option<SemaphorePermit> = None;
-    while let Some(frame) = body.frame().await {
+    let mut pace = Pace::new();
+    while let Some(frame) = pace.frame(&mut body).await {
         let frame = frame.map_err(|error| {
             let message = format!("the body can't be read: {error}");
             ApiError::new(StatusCode::BAD_REQUEST, "unreadable_body", message)

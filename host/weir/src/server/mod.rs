@@ -29,6 +29,7 @@ mod models;
 mod observe;
 mod openapi;
 mod operation;
+mod pace;
 mod patient;
 mod pools;
 mod providers;
