@@ -232,10 +232,11 @@ async fn an_upstream_that_stops_for_half_a_minute_is_waited_for() {
     let expected = stored(&peaceful);
 
     let upstream = upstream().await;
-    let run = Running::start(&program(&upstream, ""), arguments(&tree)).unwrap();
-    tokio::time::sleep(length / 2).await;
+    let program = program(&upstream, "");
+    let run = Running::start(&program, arguments(&tree)).unwrap();
+    sleep(length / 2).await;
     upstream.go_down();
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    sleep(Duration::from_secs(30)).await;
     let waits = run.count("waiting");
     upstream.come_up();
     let finished = run.wait().unwrap().success().unwrap();

@@ -3,18 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt};
+use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::error::IndexError;
 use super::manifest::Manifest;
 use super::pipeline::End;
-use super::prepare::{Prepared, prepare};
+use super::prepare::Prepared;
+use super::readers::prepared;
 use super::report::{Counts, Event, Reporter};
 use super::walk::Tree;
-
-/// Files read at once.
-const READERS: usize = 4;
 
 /// Counts files, chunks and estimated tokens. A manifest that is not there is not made: everything is new then.
 pub async fn count(
@@ -49,15 +47,10 @@ async fn count_into(
         Some(manifest) => manifest.paths(|_| true)?,
         None => Default::default(),
     };
-    let (walked_whole, base) = (tree.errors.is_empty(), Arc::new(tree.base));
-    let mut files = stream::iter(tree.files)
-        .map(|file| {
-            let (base, manifest) = (Arc::clone(&base), manifest.clone());
-            tokio::task::spawn_blocking(move || prepare(&base, file.path, manifest.as_deref(), max_characters))
-        })
-        .buffered(READERS);
-    while let Some(file) = files.next().await {
-        match file?? {
+    let walked_whole = tree.errors.is_empty();
+    let mut files = std::pin::pin!(prepared(Arc::new(tree), manifest, max_characters));
+    while let Some((_, file)) = files.next().await {
+        match file? {
             Prepared::Unchanged { path } => {
                 noted.remove(&path);
                 counts.unchanged += 1;

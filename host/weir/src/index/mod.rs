@@ -8,7 +8,7 @@
 //! | [`names`] | a collection's name, and where its manifest is |
 //! | [`ids`], [`payload`] | a point's name and content |
 //! | [`manifest`], [`space`] | what is in the store, and whose vectors |
-//! | [`prepare`] | from a path to what has to be sent |
+//! | [`prepare`], `readers` | from a path to what has to be sent |
 //! | [`verdict`], [`queue`] | batches on their way, and what a failure means |
 //! | [`services`], [`providers`] | what is asked of providers, and the ones of the runtime |
 //! | [`pipeline`] | all of it, in order |
@@ -33,6 +33,7 @@ pub mod prepare;
 pub mod progress;
 pub mod providers;
 pub mod queue;
+mod readers;
 pub mod report;
 pub mod services;
 pub mod source;

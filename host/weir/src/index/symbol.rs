@@ -43,6 +43,9 @@ pub fn symbol_of<'a>(items: &'a [Item], text: &str, piece: &Range<usize>) -> Opt
     around.or_else(|| items.get(begun).filter(|item| piece.contains(&item.range.start)))
 }
 
+/// Bytes of the shortest item: a method `a(){}`. Most nodes of a tree are shorter, and have no parts worth a look.
+const SHORTEST_ITEM: usize = 5;
+
 /// One level of the walk down the syntax tree.
 struct Level {
     /// Where the comments and attributes began that lead to the next named node.
@@ -82,7 +85,7 @@ fn definitions(syntax: Syntax, tree: &Tree, text: &str) -> Vec<Item> {
                 }
             }
         }
-        if cursor.goto_first_child() {
+        if node.byte_range().len() > SHORTEST_ITEM && cursor.goto_first_child() {
             levels.push(Level {
                 leading: inner_leading,
                 depth: open.len(),

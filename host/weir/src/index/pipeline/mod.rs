@@ -26,7 +26,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, Stream, StreamExt};
+use futures::stream::StreamExt;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -38,15 +38,13 @@ use super::error::IndexError;
 use super::ids::ChunkId;
 use super::manifest::{ContentHash, Description, IndexedFile, Manifest};
 use super::outlook::Outlook;
-use super::prepare::{ChangedFile, Prepared, prepare};
+use super::prepare::{ChangedFile, Prepared};
 use super::queue::{FileKey, Queue};
+use super::readers::prepared;
 use super::report::{Counts, Event, Progress, Reporter};
 use super::services::{Embedder, Store};
 use super::space::Wanted;
-use super::walk::{Found, Tree};
-
-/// Files read and cut at once: cutting keeps a core busy, reading waits for the disk now and then.
-const READERS: usize = 4;
+use super::walk::Tree;
 
 /// Most files that are taken over from the readers at once.
 const TAKEN_TOGETHER: usize = 32;
@@ -206,8 +204,9 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
     async fn send(&mut self, tree: &Arc<Tree>) -> Result<(), IndexError> {
         self.total = tree.files.len() + tree.unnameable.len();
         self.outlook = Outlook::of(tree);
-        let source = prepared(Arc::clone(tree), Arc::clone(&self.manifest), self.plan.max_characters);
-        let mut source = std::pin::pin!(source);
+        let manifest = Some(Arc::clone(&self.manifest));
+        let source = prepared(Arc::clone(tree), manifest, self.plan.max_characters);
+        let mut source = std::pin::pin!(source.ready_chunks(TAKEN_TOGETHER));
         let mut exhausted = false;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -394,31 +393,6 @@ impl<'run, E: Embedder, S: Store> Pipeline<'run, E, S> {
             seconds_left: left.map(|left| left / rate).filter(|left| left.is_finite()),
         }));
     }
-}
-
-/// The tree's files, read and cut ahead of need, each with its bytes; as many together as are ready.
-fn prepared(
-    tree: Arc<Tree>,
-    manifest: Arc<Manifest>,
-    max_characters: usize,
-) -> impl Stream<Item = Vec<(u64, Result<Prepared, IndexError>)>> {
-    stream::iter(0..tree.files.len())
-        .map(move |place| {
-            let (tree, manifest) = (Arc::clone(&tree), Arc::clone(&manifest));
-            async move {
-                let Some(Found { path, bytes }) = tree.files.get(place).cloned() else {
-                    return (0, Err(IndexError::Task(format!("the tree has no file {place}"))));
-                };
-                let work = move || prepare(&tree.base, path, Some(&manifest), max_characters);
-                let prepared = match tokio::task::spawn_blocking(work).await {
-                    Ok(prepared) => prepared.map_err(IndexError::from),
-                    Err(error) => Err(error.into()),
-                };
-                (bytes, prepared)
-            }
-        })
-        .buffer_unordered(READERS)
-        .ready_chunks(TAKEN_TOGETHER)
 }
 
 /// Waits for a moment, or for ever where there is none.
