@@ -2,13 +2,14 @@
 //! leave none to the other clients.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// What is read in one turn: enough that turns cost nothing beside the reading.
 const SLICE: usize = 256 * 1024;
@@ -17,15 +18,45 @@ const SLICE: usize = 256 * 1024;
 /// slowly holds nobody up, and many such need not wait for each other.
 const TURN: Duration = Duration::from_millis(10);
 
-/// The turns at one time: half of the processors are left to everybody else.
-static TURNS: LazyLock<Semaphore> = LazyLock::new(|| {
+/// The turns of all clients: half of the processors are left to everybody else.
+static TURNS: LazyLock<Turns> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Semaphore::new((processors / 2).max(1))
+    Turns::new((processors / 2).max(1))
 });
+
+struct Turns {
+    free: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Turns {
+    fn new(at_once: usize) -> Turns {
+        Turns {
+            free: Semaphore::new(at_once),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    async fn next(&self) -> Option<SemaphorePermit<'_>> {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        self.free.acquire().await.ok()
+    }
+
+    fn are_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+}
 
 /// One body's reading.
 pub(crate) struct Pace<'a> {
-    turns: &'a Semaphore,
+    turns: &'a Turns,
     turn: Option<SemaphorePermit<'a>>,
     began: Instant,
     read: usize,
@@ -39,7 +70,7 @@ impl Pace<'static> {
 }
 
 impl<'a> Pace<'a> {
-    fn among(turns: &'a Semaphore) -> Pace<'a> {
+    fn among(turns: &'a Turns) -> Pace<'a> {
         Pace {
             turns,
             turn: None,
@@ -51,12 +82,7 @@ impl<'a> Pace<'a> {
     /// The body's next frame, once it is its turn.
     pub(crate) async fn frame(&mut self, body: &mut Body) -> Option<Result<Frame<Bytes>, axum::Error>> {
         if self.read >= SLICE {
-            // First given back: those who wait come first.
-            self.turn = None;
-            if self.began.elapsed() < TURN {
-                self.turn = self.turns.acquire().await.ok();
-            }
-            (self.began, self.read) = (Instant::now(), 0);
+            self.end_turn().await;
         }
         if self.turn.is_some() {
             match timeout_at(self.began + TURN, body.frame()).await {
@@ -66,6 +92,20 @@ impl<'a> Pace<'a> {
         }
         let frame = body.frame().await;
         self.counted(frame)
+    }
+
+    async fn end_turn(&mut self) {
+        let took = self.began.elapsed();
+        if self.turn.is_some() && self.turns.are_waited_for() {
+            // Where one turn followed the other, a processor would do nothing else.
+            sleep(took).await;
+        }
+        // First given back: those who wait come first.
+        self.turn = None;
+        if took < TURN {
+            self.turn = self.turns.next().await;
+        }
+        (self.began, self.read) = (Instant::now(), 0);
     }
 
     fn counted<E>(&mut self, frame: Option<Result<Frame<Bytes>, E>>) -> Option<Result<Frame<Bytes>, E>> {
@@ -103,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn fast_bodies_are_read_a_turn_at_a_time_in_the_order_they_came() {
-        let turns = Semaphore::new(1);
+        let turns = Turns::new(1);
         let (mut first, mut second) = (body(Duration::ZERO), body(Duration::ZERO));
         let (mut of_first, mut of_second) = (Pace::among(&turns), Pace::among(&turns));
         read(&mut of_first, &mut first, 5).await;
@@ -111,10 +151,19 @@ mod tests {
         {
             let mut waiting = Box::pin(of_second.frame(&mut second));
             assert!((&mut waiting).now_or_never().is_none(), "the first has its turn");
+            tokio::time::advance(TURN / 5).await;
             read(&mut of_first, &mut first, 3).await;
-            // Its turn is over, and the second comes before its next.
-            assert!(of_first.frame(&mut first).now_or_never().is_none());
-            assert!(waiting.now_or_never().is_some());
+            let turn_over = Instant::now();
+            // The second comes before the first's next turn, and not at once: others have the processor meanwhile.
+            let mut next = Box::pin(of_first.frame(&mut first));
+            assert!((&mut next).now_or_never().is_none());
+            assert!((&mut waiting).now_or_never().is_none());
+            tokio::select! {
+                biased;
+                _ = &mut next => panic!("out of turn"),
+                _ = &mut waiting => {}
+            }
+            assert_eq!(turn_over.elapsed(), TURN / 5);
         }
         drop(of_second);
         read(&mut of_first, &mut first, 9).await;
@@ -122,19 +171,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_body_neither_waits_for_a_turn_nor_keeps_one() {
-        let turns = Semaphore::new(1);
+        let turns = Turns::new(1);
         let mut slow = body(TURN / 4);
         let mut pace = Pace::among(&turns);
         {
-            let _all = turns.acquire().await.unwrap();
+            let _all = turns.free.acquire().await.unwrap();
             read(&mut pace, &mut slow, 9).await;
         }
         // A fast one that falls asleep in its turn.
         let mut stalls = body(Duration::ZERO);
         read(&mut pace, &mut stalls, 5).await;
-        assert_eq!(turns.available_permits(), 0);
+        assert_eq!(turns.free.available_permits(), 0);
         let mut silent = Body::from_stream(stream::pending::<io::Result<Bytes>>());
         assert!(tokio::time::timeout(2 * TURN, pace.frame(&mut silent)).await.is_err());
-        assert_eq!(turns.available_permits(), 1);
+        assert_eq!(turns.free.available_permits(), 1);
     }
 }
