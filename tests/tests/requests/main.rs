@@ -218,10 +218,11 @@ async fn every_request_is_the_one_that_the_providers_own_client_sends() {
 
 /// Those of a call's requests that do what was asked: not those that look something up.
 fn asked<'a>(call: &Call, sent: &'a [Sent]) -> Vec<&'a Sent> {
+    let model = call.input["model"].as_str().unwrap_or_default();
     match (call.api.name, call.operation) {
         ("chroma", _) => sent.last().into_iter().collect(),
         // Titan takes one text a request: by the refusal of the first, that of the second is on its way or not.
-        ("bedrock", "embed") => sent.first().into_iter().collect(),
+        ("bedrock", "embed") if model.starts_with("amazon.titan") => sent.first().into_iter().collect(),
         (_, "ensure-collection") => sent.iter().filter(|sent| sent.method == "PUT").collect(),
         _ => sent.iter().collect(),
     }
