@@ -8,33 +8,36 @@
 //! | lengths | u32 each: points, points with a dense vector, bytes of terms, bytes of fields |
 //! | ids | a byte (0: a number, 1: a UUID) and 16 bytes each |
 //! | marks | a byte each: 1 where there is a dense vector |
-//! | vectors | f32 each, of those that have one |
-//! | term ends, terms | u32 each: where the terms of a point end; [`crate::sparse`] knows what they are |
-//! | field ends, fields | the same; [`crate::fields`] knows what they are |
+//! | vectors | of those that have one; [`crate::dense`] knows what they are |
+//! | terms | [`crate::postings`] knows what they are |
+//! | field ends, fields | u32 each: where the fields of a point end; [`crate::fields`] knows what they are |
 //! | checksum | XXH64 of all before it |
 //!
 //! All numbers are little-endian.
 
+use std::borrow::Cow;
 use std::collections::TryReserveError;
 use std::ops::Range;
 
 use uuid::Uuid;
 
 use crate::codec;
-use crate::point::{Id, Schema};
+use crate::dense;
+use crate::point::{Id, Schema, Term};
+use crate::postings::{self, Postings};
 
 const LENGTHS: usize = 16;
 const ID: usize = 17;
 
 /// A point as it lies in a block, or is to lie in one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row<'a> {
     /// Its id.
     pub id: Id,
     /// The dense vector's bytes; empty where there is none.
     pub vector: &'a [u8],
     /// The sparse vector.
-    pub terms: &'a [u8],
+    pub terms: Cow<'a, [Term]>,
     /// The payload's short members.
     pub fields: &'a [u8],
 }
@@ -46,13 +49,13 @@ pub struct Block {
     ids: Range<usize>,
     marks: Range<usize>,
     vectors: Range<usize>,
-    term_ends: Range<usize>,
     terms: Range<usize>,
     field_ends: Range<usize>,
     fields: Range<usize>,
+    with_terms: usize,
 }
 
-/// How many points a block of such a collection has when it is full: vectors of 256 KiB, so that to change one is
+/// How many points a block of such a collection has when it is full: vectors of 256 KiB at most, so that to change one is
 /// cheap and to read many is, too.
 pub fn rows_per_block(schema: &Schema) -> usize {
     const VECTORS: usize = 256 << 10;
@@ -64,17 +67,14 @@ pub fn rows_per_block(schema: &Schema) -> usize {
 /// # Errors
 /// Where no memory is left for it.
 pub fn encode(rows: &[Row<'_>]) -> Result<Vec<u8>, TryReserveError> {
+    let terms = postings::encode(rows.iter().map(|row| &*row.terms))?;
     let sum = |bytes: fn(&Row<'_>) -> usize| rows.iter().map(bytes).sum::<usize>();
-    let (vectors, terms, fields) = (
-        sum(|row| row.vector.len()),
-        sum(|row| row.terms.len()),
-        sum(|row| row.fields.len()),
-    );
+    let (vectors, fields) = (sum(|row| row.vector.len()), sum(|row| row.fields.len()));
     let mut record = Vec::new();
-    let most = LENGTHS + rows.len() * (ID + 9) + vectors + terms + fields + codec::CHECKSUM;
+    let most = LENGTHS + rows.len() * (ID + 5) + vectors + terms.len() + fields + codec::CHECKSUM;
     record.try_reserve_exact(most)?;
     let with_vector = rows.iter().filter(|row| !row.vector.is_empty()).count();
-    for length in [rows.len(), with_vector, terms, fields] {
+    for length in [rows.len(), with_vector, terms.len(), fields] {
         record.extend((length as u32).to_le_bytes());
     }
     for row in rows {
@@ -87,15 +87,13 @@ pub fn encode(rows: &[Row<'_>]) -> Result<Vec<u8>, TryReserveError> {
     }
     record.extend(rows.iter().map(|row| u8::from(!row.vector.is_empty())));
     rows.iter().for_each(|row| record.extend_from_slice(row.vector));
-    let parts: [for<'a> fn(&Row<'a>) -> &'a [u8]; 2] = [|row| row.terms, |row| row.fields];
-    for part in parts {
-        let mut end = 0_u32;
-        for row in rows {
-            end += part(row).len() as u32;
-            record.extend(end.to_le_bytes());
-        }
-        rows.iter().for_each(|row| record.extend_from_slice(part(row)));
+    record.extend_from_slice(&terms);
+    let mut end = 0_u32;
+    for row in rows {
+        end += row.fields.len() as u32;
+        record.extend(end.to_le_bytes());
     }
+    rows.iter().for_each(|row| record.extend_from_slice(row.fields));
     codec::seal(&mut record);
     Ok(record)
 }
@@ -116,20 +114,20 @@ impl Block {
         let ids = part(points.checked_mul(ID))?;
         let marks = part(Some(points))?;
         let vectors = part(rows.checked_mul(vector_bytes(schema)))?;
-        let term_ends = part(points.checked_mul(4))?;
         let terms = part(Some(terms))?;
         let field_ends = part(points.checked_mul(4))?;
         let fields = part(Some(fields))?;
         let marked = content.get(marks.clone())?.iter().filter(|mark| **mark == 1).count();
+        let with_terms = Postings::of(content.get(terms.clone())?)?.points();
         (end == content.len() && marked == rows).then_some(Self {
             record,
             ids,
             marks,
             vectors,
-            term_ends,
             terms,
             field_ends,
             fields,
+            with_terms,
         })
     }
 
@@ -158,9 +156,14 @@ impl Block {
         })
     }
 
-    /// The terms of each point.
-    pub fn terms(&self) -> impl Iterator<Item = &[u8]> + '_ {
-        pieces(self.bytes(&self.term_ends), self.bytes(&self.terms))
+    /// The terms of all points.
+    pub fn postings(&self) -> Postings<'_> {
+        Postings::of(self.bytes(&self.terms)).unwrap_or_default()
+    }
+
+    /// How many points have terms.
+    pub fn with_terms(&self) -> usize {
+        self.with_terms
     }
 
     /// The fields of a point.
@@ -175,17 +178,21 @@ impl Block {
     }
 
     /// All points, whole.
-    pub fn rows(&self, schema: &Schema) -> Vec<Row<'_>> {
+    ///
+    /// # Errors
+    /// Where no memory is left for their terms.
+    pub fn rows(&self, schema: &Schema) -> Result<Vec<Row<'_>>, TryReserveError> {
+        let terms = self.postings().of_points(self.len())?;
         let mut vectors = self.vectors().chunks_exact(vector_bytes(schema));
         let row = |((place, mark), terms)| {
             Some(Row {
                 id: self.id(place)?,
                 vector: if mark { vectors.next()? } else { &[] },
-                terms,
+                terms: Cow::Owned(terms),
                 fields: self.fields(place),
             })
         };
-        self.marks().enumerate().zip(self.terms()).filter_map(row).collect()
+        Ok(self.marks().enumerate().zip(terms).filter_map(row).collect())
     }
 
     fn bytes(&self, part: &Range<usize>) -> &[u8] {
@@ -194,16 +201,7 @@ impl Block {
 }
 
 fn vector_bytes(schema: &Schema) -> usize {
-    schema.dimensions as usize * size_of::<f32>()
-}
-
-fn pieces<'a>(ends: &'a [u8], bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    ends.as_chunks().0.iter().scan(0, |start, end| {
-        let end = u32::from_le_bytes(*end) as usize;
-        let piece = bytes.get(*start..end).unwrap_or_default();
-        *start = end;
-        Some(piece)
-    })
+    dense::bytes(schema.dimensions as usize)
 }
 
 #[cfg(test)]
@@ -219,15 +217,16 @@ mod tests {
 
     fn rows() -> [Row<'static>; 3] {
         let uuid = Uuid::from_u128(7);
+        const TERM: Term = Term { index: 7, weight: 0.5 };
         [
-            (Id::Number(u64::MAX), &b"12345678"[..], &b""[..], &b"fields"[..]),
-            (Id::Uuid(uuid), b"", b"terms", b""),
-            (Id::Number(3), b"abcdefgh", b"t", b"f"),
+            (Id::Number(u64::MAX), &b"12345678"[..], &[][..], &b"fields"[..]),
+            (Id::Uuid(uuid), b"", &[TERM, Term { index: 8, ..TERM }], b""),
+            (Id::Number(3), b"abcdefgh", &[TERM], b"f"),
         ]
         .map(|(id, vector, terms, fields)| Row {
             id,
             vector,
-            terms,
+            terms: Cow::Borrowed(terms),
             fields,
         })
     }
@@ -235,7 +234,8 @@ mod tests {
     #[test]
     fn the_rows_of_a_block_come_back_as_they_were() {
         let block = Block::new(encode(&rows()).unwrap(), &SCHEMA).unwrap();
-        assert_eq!(block.rows(&SCHEMA), rows());
+        assert_eq!(block.rows(&SCHEMA).unwrap(), rows());
+        assert_eq!(block.with_terms(), 2);
         assert_eq!(block.len(), 3);
         assert_eq!(block.vectors(), b"12345678abcdefgh");
         assert_eq!(block.id(3), None);

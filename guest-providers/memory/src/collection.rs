@@ -10,7 +10,7 @@ use crate::dense;
 use crate::draft::{Change, GONE};
 use crate::point::{Id, Schema, Term};
 use crate::rank::{Best, Candidate};
-use crate::sparse::{self, SparseQuery};
+use crate::sparse;
 
 /// The points of one collection, without their payloads.
 pub struct Collection {
@@ -20,13 +20,6 @@ pub struct Collection {
     len: usize,
     /// The place of each id: made when it is first needed, which for a search is never.
     places: OnceCell<HashMap<Id, u32>>,
-}
-
-/// A term of the query in a point of the collection.
-struct Hit {
-    point: u32,
-    term: usize,
-    weight: f32,
 }
 
 impl Collection {
@@ -80,11 +73,12 @@ impl Collection {
     }
 
     /// The rows of a block; none of one that is not there yet.
-    pub fn rows(&self, number: usize) -> Vec<Row<'_>> {
-        match self.blocks.get(number) {
-            Some(block) => block.rows(&self.schema),
-            None => Vec::new(),
-        }
+    ///
+    /// # Errors
+    /// Where no memory is left for their terms.
+    pub fn rows(&self, number: usize) -> Result<Vec<Row<'_>>, TryReserveError> {
+        let rows = self.blocks.get(number).map(|block| block.rows(&self.schema));
+        rows.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// How many blocks there are.
@@ -150,42 +144,50 @@ impl Collection {
         Ok(best.into_sorted())
     }
 
-    /// The points that have terms of `query`, by BM25, best first.
+    /// The points that have terms of `query`, which are by ascending index; by BM25, best first.
     ///
     /// # Errors
     /// Those of `passes`, which is asked for the places of points that are good enough.
     pub fn matching(
         &self,
-        query: &SparseQuery,
+        query: &[Term],
         limit: usize,
         mut passes: impl FnMut(u32) -> Result<bool, Error>,
     ) -> Result<Vec<Candidate>, Error> {
-        let mut hits = Vec::new();
-        let mut having = vec![0; query.terms().len()];
-        let mut with_terms = 0;
-        let terms = self.blocks.iter().flat_map(Block::terms);
-        for (point, terms) in (0..).zip(terms) {
-            with_terms += usize::from(!terms.is_empty());
-            query.for_each_hit(terms, |term, weight| {
-                hits.push(Hit { point, term, weight });
-                if let Some(having) = having.get_mut(term) {
-                    *having += 1;
-                }
-            });
+        let mut having = vec![0; query.len()];
+        let mut found = Vec::with_capacity(self.blocks.len() * query.len());
+        for block in &self.blocks {
+            for (having, range) in having.iter_mut().zip(block.postings().find(query)) {
+                *having += range.len();
+                found.push(range);
+            }
         }
+        let with_terms = self.blocks.iter().map(Block::with_terms).sum();
         let worth =
             |(term, having): (&Term, &usize)| term.weight * sparse::inverse_document_frequency(with_terms, *having);
-        let worths: Vec<f32> = query.terms().iter().zip(&having).map(worth).collect();
+        let worths: Vec<f32> = query.iter().zip(&having).map(worth).collect();
 
         let mut best = Best::new(limit);
-        for of_point in hits.chunk_by(|a, b| a.point == b.point) {
-            let score = of_point
-                .iter()
-                .filter_map(|hit| Some(hit.weight * worths.get(hit.term)?))
-                .sum();
-            if let Some(hit) = of_point.first() {
-                self.offer(&mut best, hit.point, score, &mut passes)?;
+        let mut found = found.into_iter();
+        let mut scores: Vec<Option<f32>> = Vec::new();
+        let mut first = 0;
+        for block in &self.blocks {
+            scores.clear();
+            scores.resize(block.len(), None);
+            let postings = block.postings();
+            for (worth, range) in worths.iter().zip(found.by_ref()) {
+                for (point, weight) in postings.weights(range) {
+                    if let Some(score) = scores.get_mut(point) {
+                        *score = Some(score.unwrap_or_default() + weight * worth);
+                    }
+                }
             }
+            for (point, score) in (first..).zip(&scores) {
+                if let Some(score) = score {
+                    self.offer(&mut best, point, *score, &mut passes)?;
+                }
+            }
+            first += block.len() as u32;
         }
         Ok(best.into_sorted())
     }
@@ -236,14 +238,11 @@ mod tests {
 
     fn put(collection: &mut Collection, id: u64, vector: Option<[f32; 2]>, terms: &[(u32, f32)]) {
         let terms: Vec<Term> = terms.iter().map(|&(index, weight)| Term { index, weight }).collect();
-        let terms = sparse::encode(&terms);
-        let vector = vector
-            .map(|values| values.map(f32::to_le_bytes).concat())
-            .unwrap_or_default();
+        let vector = vector.map(|values| dense::encode(&values)).unwrap_or_default();
         let row = Row {
             id: Id::Number(id),
             vector: &vector,
-            terms: &terms,
+            terms: terms.into(),
             fields: b"",
         };
         let mut draft = Draft::new(collection);
@@ -256,7 +255,7 @@ mod tests {
         found(&collection.nearest(&query, limit, |_| Ok(true)).unwrap())
     }
 
-    fn matching(collection: &Collection, query: &SparseQuery) -> Vec<(u64, f32)> {
+    fn matching(collection: &Collection, query: &[Term]) -> Vec<(u64, f32)> {
         found(&collection.matching(query, 9, |_| Ok(true)).unwrap())
     }
 
@@ -317,7 +316,7 @@ mod tests {
         put(&mut collection, 4, Some([1.0, 0.0]), &[]);
         let terms = [Term { index: 10, weight: 1.0 }, Term { index: 20, weight: 3.0 }];
 
-        let found = matching(&collection, &SparseQuery::new(Box::new(terms)));
+        let found = matching(&collection, &terms);
 
         // Three points have a sparse vector; two of them term 10, one of them term 20.
         let (ten, twenty) = ((1.5_f32 / 2.5 + 1.0).ln(), (2.5_f32 / 1.5 + 1.0).ln());
@@ -338,8 +337,7 @@ mod tests {
                 put(&mut collection, 3, None, &[(10, 1.0)]);
                 remove(&mut collection, [3].into_iter());
             }
-            let query = SparseQuery::new(Box::new([Term { index: 10, weight: 1.0 }]));
-            matching(&collection, &query)
+            matching(&collection, &[Term { index: 10, weight: 1.0 }])
         };
         assert_eq!(score_of(true), score_of(false));
     }

@@ -17,6 +17,8 @@ pub struct Draft<'a> {
     /// Where points lie that came or moved; [`GONE`] for those that went.
     moved: HashMap<Id, u32>,
     len: usize,
+    /// No memory was left for the rows of a block.
+    failed: Option<TryReserveError>,
 }
 
 /// What is to be written, and to be known of it afterwards.
@@ -37,6 +39,7 @@ impl<'a> Draft<'a> {
             touched: Vec::new(),
             moved: HashMap::new(),
             len: collection.len(),
+            failed: None,
         }
     }
 
@@ -71,6 +74,9 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// Where no memory is left for them.
     pub fn finish(self) -> Result<Change, TryReserveError> {
+        if let Some(failed) = self.failed {
+            return Err(failed);
+        }
         let mut records = Vec::new();
         for (number, rows) in self.touched {
             if !rows.is_empty() {
@@ -103,7 +109,11 @@ impl<'a> Draft<'a> {
         let number = place as usize / self.collection.rows_per_block();
         let touched = self.touched.partition_point(|(touched, _)| *touched < number);
         if self.touched.get(touched).is_none_or(|(touched, _)| *touched != number) {
-            self.touched.insert(touched, (number, self.collection.rows(number)));
+            let rows = self.collection.rows(number).unwrap_or_else(|failed| {
+                self.failed = Some(failed);
+                Vec::new()
+            });
+            self.touched.insert(touched, (number, rows));
         }
         &mut self.touched[touched].1
     }

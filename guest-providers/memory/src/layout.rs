@@ -24,7 +24,7 @@ use crate::storage::{Entry, Storage};
 /// The key of the format.
 pub const FORMAT_KEY: &str = "format";
 /// The format that is read and written.
-pub const FORMAT: &str = "2";
+pub const FORMAT: &str = "3";
 const COLLECTIONS_KEY: &str = "collections";
 
 /// Bytes that are read at once, about: an eighth of what the host gives at most.

@@ -2,7 +2,7 @@
 //! some hundred thousand points.
 //!
 //! The host's storage has all of it, and an upsert or deletion is answered when it is durable there. RAM has what is
-//! searched, but not the payloads: a point takes 4 bytes a dimension, 4 a term, and what is short of its payload.
+//! searched, but not the payloads: a point takes 2 bytes a dimension, about 3 a term, and what is short of its payload.
 //!
 //! | module | does |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | [`draft`] | a change to it |
 //! | [`dense`], [`sparse`], [`fusion`], [`rank`] | scores, and the order they make |
 //! | [`filter`], [`fields`], [`payload`] | which points pass |
-//! | [`storage`], [`layout`], [`block`], [`codec`] | what is kept where, and as which bytes |
+//! | [`storage`], [`layout`], [`block`], [`postings`], [`codec`] | what is kept where, and as which bytes |
 
 mod block;
 mod codec;
@@ -25,6 +25,7 @@ mod fusion;
 mod layout;
 mod payload;
 mod point;
+mod postings;
 mod rank;
 mod sparse;
 mod storage;

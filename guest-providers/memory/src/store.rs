@@ -4,15 +4,16 @@
 //! RAM mirrors all but the payloads: an operation that changes something writes one batch first, and changes RAM only
 //! when that is durable.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, TryReserveError};
 use std::hint::black_box;
 
 use weir_guest::Error;
-use weir_guest::types::SparseVector;
 
 use crate::block::Row;
 use crate::codec;
 use crate::collection::Collection;
+use crate::dense;
 use crate::draft::{Change, Draft};
 use crate::error::{self, invalid, not_found};
 use crate::filter;
@@ -20,7 +21,6 @@ use crate::fusion;
 use crate::layout::{self, Collections, Kept};
 use crate::point::{self, Id, Point, Schema};
 use crate::rank::Candidate;
-use crate::sparse::{self, SparseQuery};
 use crate::storage::{Entry, Storage};
 use crate::vector_store::{self, Distance, Filter, QueryRequest, ScoredPoint, Selection};
 
@@ -122,26 +122,19 @@ impl<S: Storage> Store<S> {
                 (key, codec::encode_payload(&point.payload))
             })
             .collect();
-        let bytes: Vec<_> = points
-            .into_iter()
-            .map(|point| {
-                (
-                    point.id,
-                    vector_bytes(point.vector),
-                    sparse::encode(&point.terms),
-                    point.fields,
-                )
-            })
+        let vectors: Vec<Vec<u8>> = points
+            .iter()
+            .map(|point| point.vector.as_deref().map(dense::encode).unwrap_or_default())
             .collect();
         // Before anything is durable: what is stored must fit into RAM.
         let change = kept.try_reserve(written).and_then(|()| {
             let mut draft = Draft::new(kept);
-            for (id, vector, terms, fields) in &bytes {
+            for (point, vector) in points.iter().zip(&vectors) {
                 draft.put(Row {
-                    id: *id,
+                    id: point.id,
                     vector,
-                    terms,
-                    fields,
+                    terms: Cow::Borrowed(&point.terms),
+                    fields: &point.fields,
                 });
             }
             let change = draft.finish();
@@ -154,7 +147,7 @@ impl<S: Storage> Store<S> {
                 kept.len()
             ))
         })?;
-        drop(bytes);
+        drop((points, vectors));
         commit(storage, collection, kept, change, &mut entries)?;
         self.counted(collection);
         Ok(written as u64)
@@ -182,7 +175,10 @@ impl<S: Storage> Store<S> {
             .map(|vector| point::dense(vector, kept.schema()))
             .transpose()
             .map_err(invalid)?;
-        let sparse = sparse.map(|sparse| sparse_query(sparse, kept.schema())).transpose()?;
+        let sparse = sparse
+            .map(|sparse| point::terms(sparse, kept.schema()))
+            .transpose()
+            .map_err(invalid)?;
         let is_distance = sparse.is_none() && kept.schema().distance == Distance::Euclid;
         let mut passes = |place| passes(filter, storage, &collection, kept, place);
         let found = match (vector, sparse) {
@@ -378,11 +374,6 @@ fn passing(filter: &Filter, storage: &mut impl Storage, name: &str, kept: &Colle
     Ok(ids)
 }
 
-fn vector_bytes(vector: Option<Vec<f32>>) -> Vec<u8> {
-    let values = vector.unwrap_or_default();
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
 fn missing(name: &str) -> Error {
     not_found(format!(
         "there is no collection `{name}`; make it with `ensure-collection`"
@@ -440,10 +431,6 @@ fn last_of_each_id(mut points: Vec<Point>) -> Vec<Point> {
     let mut places = 0..;
     points.retain(|point| last.get(&point.id).copied() == places.next());
     points
-}
-
-fn sparse_query(sparse: SparseVector, schema: &Schema) -> Result<SparseQuery, Error> {
-    point::terms(sparse, schema).map(SparseQuery::new).map_err(invalid)
 }
 
 #[cfg(test)]

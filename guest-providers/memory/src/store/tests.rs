@@ -1,5 +1,7 @@
 //! The store's promises: what a caller sees, what is kept, and what is refused.
 
+use weir_guest::types::SparseVector;
+
 use super::*;
 use crate::storage::fake::FakeStorage;
 use crate::vector_store::{Condition, Fusion, PointId, Test, Value};
@@ -214,7 +216,7 @@ fn cosine_regards_the_direction_alone() {
     let points = store.query(dense_query([0.0, 5.0])).unwrap();
     assert_eq!(ids(&points), [1, 2]);
     assert!(
-        (points[0].score - 0.8).abs() < 1e-6 && points[1].score == 0.0,
+        (points[0].score - 0.8).abs() < 1e-4 && points[1].score == 0.0,
         "{points:?}"
     );
 }
@@ -257,8 +259,8 @@ fn a_hybrid_query_adds_relative_scores_unless_it_asks_for_reciprocal_ranks() {
     // Dense 1, 2, 3, 4 at 1, 0.8, 0, -1; sparse 2, 3, of which the last counts nothing.
     let points = store.query(hybrid_query(None)).unwrap();
     assert_eq!(ids(&points), [2, 1, 3, 4]);
-    assert!((points[0].score - (1.8 / 2.0 + 1.0)).abs() < 1e-6, "{points:?}");
-    assert!((points[2].score - 0.5).abs() < 1e-6, "{points:?}");
+    assert!((points[0].score - (1.8 / 2.0 + 1.0)).abs() < 1e-4, "{points:?}");
+    assert!((points[2].score - 0.5).abs() < 1e-4, "{points:?}");
 
     let points = store.query(hybrid_query(Some(Fusion::ReciprocalRank))).unwrap();
     // 2: 1/3 + 1/2, 3: 1/4 + 1/3, 1: 1/2, 4: 1/5.
@@ -632,7 +634,7 @@ fn an_unknown_format_is_refused_and_left_as_it_is() {
     let message = message(store.ensure_collection(collection("new")).unwrap_err());
 
     assert!(
-        message.contains("format `2`") && message.contains("format `1`"),
+        message.contains("format `3`") && message.contains("format `1`"),
         "{message}"
     );
     assert_eq!(*storage.values.borrow(), kept);
