@@ -19,6 +19,10 @@ mod server;
 
 use clap::{Parser, Subcommand};
 
+/// As in the program `weir`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about)]
 struct Arguments {

@@ -20,8 +20,12 @@ const MAX_CALLS: usize = 8;
 /// Most texts in one call. Larger calls hold more in memory and are more to repeat when one fails.
 const MAX_TEXTS: usize = 128;
 
-/// Most points in one upsert, and most bytes: Qdrant refuses bodies over 32 MiB, and the estimate is one.
-const MAX_POINTS: usize = 256;
+/// Most points in all upserts at once, and in one: a store that takes one call at a time gets larger ones, since each costs
+/// `memory` a write that waits for the disk.
+const MAX_POINTS_UNDER_WAY: usize = 256 * MAX_CALLS;
+const MAX_POINTS: usize = 1_024;
+
+/// Most bytes in one upsert: Qdrant refuses bodies over 32 MiB, and the estimate is one.
 const MAX_UPSERT_BYTES: u64 = 16 << 20;
 
 /// Most ids in one deletion: 36 characters each.
@@ -65,6 +69,8 @@ pub fn plan(wanted: Wanted, dense: &Provider, sparse: Option<&Provider>, store: 
     let embed = limits(dense, "embed");
     let terms = sparse.map(|sparse| limits(sparse, "embed-sparse")).unwrap_or_default();
     let upsert = limits(store, "upsert");
+    let store_calls = most_calls(store, 1);
+    let points = (MAX_POINTS_UNDER_WAY / store_calls).min(MAX_POINTS);
     Plan {
         wanted,
         max_characters: chunk::max_characters(least(embed.item_tokens, terms.item_tokens)),
@@ -74,10 +80,10 @@ pub fn plan(wanted: Wanted, dense: &Provider, sparse: Option<&Provider>, store: 
         },
         embed_calls: most_calls(dense, cores()),
         upsert: BatchLimits {
-            items: upsert.items.unwrap_or(MAX_POINTS).min(MAX_POINTS),
+            items: upsert.items.unwrap_or(points).min(points),
             weight: MAX_UPSERT_BYTES,
         },
-        store_calls: most_calls(store, 1),
+        store_calls,
         delete: BatchLimits {
             items: limits(store, "delete").items.unwrap_or(MAX_DELETED).min(MAX_DELETED),
             weight: u64::MAX,

@@ -64,16 +64,17 @@ fn definitions(syntax: Syntax, tree: &Tree, text: &str) -> Vec<Item> {
     let mut cursor = tree.walk();
     loop {
         let node = cursor.node();
+        let node_kind = node.kind();
         let mut inner_leading = None;
         if let Some(level) = levels.last_mut() {
             open.truncate(level.depth);
-            if leads_to_an_item(node.kind()) {
+            if leads_to_an_item(node_kind) {
                 level.leading.get_or_insert(node.start_byte());
             } else if node.is_named() {
                 let start = level.leading.take().unwrap_or(node.start_byte());
-                if wraps_an_item(node.kind()) {
+                if wraps_an_item(node_kind) {
                     inner_leading = Some(start);
-                } else if let Some((name, kind)) = definition(syntax, node, text) {
+                } else if let Some((name, kind)) = definition(syntax, node_kind, node, text) {
                     open.push(name);
                     let name = open.join(syntax.path_separator());
                     items.push(Item {
@@ -85,7 +86,7 @@ fn definitions(syntax: Syntax, tree: &Tree, text: &str) -> Vec<Item> {
                 }
             }
         }
-        if node.byte_range().len() > SHORTEST_ITEM && cursor.goto_first_child() {
+        if node.byte_range().len() > SHORTEST_ITEM && may_have_items(node_kind) && cursor.goto_first_child() {
             levels.push(Level {
                 leading: inner_leading,
                 depth: open.len(),
@@ -99,6 +100,14 @@ fn definitions(syntax: Syntax, tree: &Tree, text: &str) -> Vec<Item> {
             }
         }
     }
+}
+
+/// Most nodes are in parts that can have none: tokens of macros, lists of parameters, tables.
+fn may_have_items(kind: &str) -> bool {
+    !matches!(
+        kind,
+        "token_tree" | "token_tree_pattern" | "use_declaration" | "parameters" | "type_arguments" | "initializer_list"
+    )
 }
 
 fn leads_to_an_item(kind: &str) -> bool {
@@ -121,8 +130,8 @@ fn wraps_an_item(kind: &str) -> bool {
 }
 
 /// The name and kind of a node that defines something. The node kinds are those of the grammars' `node-types.json`.
-fn definition(syntax: Syntax, node: Node<'_>, text: &str) -> Option<(String, &'static str)> {
-    let kind = match (syntax, node.kind()) {
+fn definition(syntax: Syntax, node_kind: &str, node: Node<'_>, text: &str) -> Option<(String, &'static str)> {
+    let kind = match (syntax, node_kind) {
         (Syntax::Rust, "function_item" | "function_signature_item") => "function",
         (Syntax::Rust, "struct_item" | "union_item") => "struct",
         (Syntax::Rust, "enum_item") => "enum",
@@ -163,10 +172,10 @@ fn definition(syntax: Syntax, node: Node<'_>, text: &str) -> Option<(String, &'s
         _ => return None,
     };
     // In C `struct name` without a body only mentions it.
-    if matches!(node.kind(), "struct_specifier" | "union_specifier" | "enum_specifier") {
+    if matches!(node_kind, "struct_specifier" | "union_specifier" | "enum_specifier") {
         node.child_by_field_name("body")?;
     }
-    let name = name_of(node)?;
+    let name = name_of(node, node_kind)?;
     let name = name.utf8_text(text.as_bytes()).ok()?;
     // An implementation's type without its parameters.
     let name = if kind == "impl" {
@@ -177,8 +186,8 @@ fn definition(syntax: Syntax, node: Node<'_>, text: &str) -> Option<(String, &'s
     Some((name.trim().to_owned(), kind))
 }
 
-fn name_of(node: Node<'_>) -> Option<Node<'_>> {
-    match node.kind() {
+fn name_of<'tree>(node: Node<'tree>, node_kind: &str) -> Option<Node<'tree>> {
+    match node_kind {
         "impl_item" => node.child_by_field_name("type"),
         "function_definition" | "type_definition" if node.child_by_field_name("name").is_none() => {
             // C nests the name in its declarators: `int *(*name)(void)`.

@@ -26,8 +26,8 @@ const MAX_BYTES_HELD: usize = 96 * 1024 * 1024;
 /// How much of a body is read whatever the others take, so that long ones keep no ordinary one out: 40 texts of 1.5 KB.
 const ALWAYS_READ: usize = 64 * 1024;
 
-/// Room for a whole body, which a longer one gets at once: more than what glibc's malloc ever takes from its arenas (32 MiB),
-/// so that it comes from the system by itself and goes back there. A buffer that grows is copied again and again, and what
+/// Room for a whole body, which a longer one gets at once: so large that the allocator takes it from the system by itself and
+/// gives it back (with glibc's, what is above 32 MiB). A buffer that grows is copied again and again, and what
 /// it leaves stays with the process, several times what it holds. Only what is written to takes memory.
 const WHOLE: usize = MAX_BODY_BYTES + ALWAYS_READ;
 

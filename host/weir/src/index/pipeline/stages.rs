@@ -142,8 +142,10 @@ impl<E: Embedder, S: Store> Pipeline<'_, E, S> {
             }
         }
         while self.writing.len() < store_calls {
-            let nothing_follows = exhausted && self.embedding.is_empty() && self.pieces.is_empty();
-            let flush = nothing_follows || self.writing.is_empty();
+            let nothing_comes = self.embedding.is_empty();
+            let nothing_follows = exhausted && nothing_comes && self.pieces.is_empty();
+            // A store that takes one call at a time is given full ones while there is more to come.
+            let flush = nothing_follows || self.writing.is_empty() && (nothing_comes || store_calls > 1);
             let Some(mut batch) = self.writes.next(flush, now) else {
                 break;
             };

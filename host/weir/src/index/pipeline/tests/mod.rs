@@ -5,7 +5,7 @@ mod fake;
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -414,6 +414,19 @@ async fn what_is_under_way_is_bounded_whatever_the_tree_s_size() {
         under_way <= plan(project.tree.path()).window() + TAKEN_TOGETHER,
         "{under_way}"
     );
+}
+
+#[tokio::test]
+async fn a_store_that_takes_one_call_at_a_time_is_given_full_ones() {
+    let project = Project::new(&[("a.txt", text("a", 42))]);
+    let world = Arc::new(World {
+        calls: AtomicUsize::new(1),
+        ..World::new()
+    });
+    let run = project.run(&world).await;
+    let full = plan(project.tree.path()).upsert.items;
+    let calls = world.upsert_calls.load(Ordering::SeqCst);
+    assert_eq!(calls, (run.counts.chunks as usize).div_ceil(full));
 }
 
 #[tokio::test]
