@@ -19,10 +19,6 @@ mod server;
 
 use clap::{Parser, Subcommand};
 
-/// As in the program `weir`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 #[command(about)]
 struct Arguments {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use bytes::BytesMut;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
+use super::gathered::Gathered;
 use super::pace::Pace;
 
 /// The largest body that is read.
@@ -25,11 +25,6 @@ const MAX_BYTES_HELD: usize = 96 * 1024 * 1024;
 
 /// How much of a body is read whatever the others take, so that long ones keep no ordinary one out: 40 texts of 1.5 KB.
 const ALWAYS_READ: usize = 64 * 1024;
-
-/// Room for a whole body, which a longer one gets at once: so large that the allocator takes it from the system by itself and
-/// gives it back (with glibc's, what is above 32 MiB). A buffer that grows is copied again and again, and what
-/// it leaves stays with the process, several times what it holds. Only what is written to takes memory.
-const WHOLE: usize = MAX_BODY_BYTES + ALWAYS_READ;
 
 /// Most values of one body: what its bytes make in memory is far more than they are (72 bytes for each zero of a list of
 /// zeros). As many as there are numbers in a body full of vectors, each of six characters and a comma.
@@ -67,13 +62,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
         };
         let body = body?;
-        parse(&body.bytes).map(JsonBody)
+        parse(body.bytes.as_slice()).map(JsonBody)
     }
 }
 
 /// A body, and the room it takes.
 struct Held<'a> {
-    bytes: BytesMut,
+    bytes: Gathered,
     _room: Option<SemaphorePermit<'a>>,
 }
 
@@ -82,7 +77,8 @@ async fn read(mut body: Body, room: &Semaphore) -> Result<Held<'_>, ApiError> {
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(too_long());
     }
-    let mut bytes = BytesMut::new();
+    let mut bytes = Gathered::new(MAX_BODY_BYTES);
+    let mut length = 0;
     let mut taken: Option<SemaphorePermit> = None;
     let mut pace = Pace::new();
     while let Some(frame) = pace.frame(&mut body).await {
@@ -91,18 +87,14 @@ async fn read(mut body: Body, room: &Semaphore) -> Result<Held<'_>, ApiError> {
             ApiError::new(StatusCode::BAD_REQUEST, "unreadable_body", message)
         })?;
         let Ok(piece) = frame.into_data() else { continue };
-        if bytes.len() + piece.len() > MAX_BODY_BYTES {
+        if length + piece.len() > MAX_BODY_BYTES {
             return Err(too_long());
         }
-        let counted = bytes.len().max(ALWAYS_READ);
-        if bytes.len() <= ALWAYS_READ && bytes.len() + piece.len() > ALWAYS_READ {
-            let mut whole = BytesMut::with_capacity(WHOLE);
-            whole.extend_from_slice(&bytes);
-            bytes = whole;
-        }
-        bytes.extend_from_slice(&piece);
+        bytes.push(&piece).map_err(|_| full())?;
+        let counted = length.max(ALWAYS_READ);
+        length += piece.len();
         // A body is at most MAX_BODY_BYTES.
-        let more = bytes.len().saturating_sub(counted) as u32;
+        let more = length.saturating_sub(counted) as u32;
         let more = room.try_acquire_many(more).map_err(|_| full())?;
         match &mut taken {
             Some(taken) => taken.merge(more),
@@ -283,15 +275,6 @@ mod tests {
         drop((held, full));
         assert!(read(body(10), &room).await.is_ok());
         assert_eq!(room.available_permits(), 10);
-    }
-
-    #[tokio::test]
-    async fn a_long_body_is_never_moved_as_it_grows() {
-        let pieces = (0..1_024).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 4_096])));
-        let held = read(Body::from_stream(futures::stream::iter(pieces)), &ROOM)
-            .await
-            .unwrap();
-        assert_eq!((held.bytes.len(), held.bytes.capacity()), (4 << 20, WHOLE));
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ mod embeddings;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod gathered;
 mod health;
 mod host_backend;
 mod json;
