@@ -10,10 +10,11 @@ use weir::cli::{Cli, Context, ExitStatus, error_message, log_to_stderr};
 use weir::commands;
 use weir::telemetry::otlp::Otlp;
 
-/// For the C of the syntax trees, too: the crate's feature `override` gives the program its `malloc`.
+/// For the C of the syntax trees, too: the crate's feature `unprefixed_malloc_on_supported_platforms` gives the program its
+/// `malloc`.
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
