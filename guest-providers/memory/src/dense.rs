@@ -29,7 +29,7 @@ pub fn encode(vector: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// The power of two that this is at most so many times of as an i16 can tell.
+/// The least power of two of which an i16 can tell how often `largest` holds it.
 fn power(largest: f32) -> f32 {
     let mut power = f32::MIN_POSITIVE;
     while (f64::from(largest) / f64::from(power)).round() > f64::from(i16::MAX) {

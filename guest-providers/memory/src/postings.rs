@@ -32,7 +32,7 @@ type Number = [u8; 4];
 /// Where no memory is left for them.
 pub fn encode<'a>(points: impl Iterator<Item = &'a [Term]>) -> Result<Vec<u8>, TryReserveError> {
     let (mut of_points, mut weights) = (Vec::new(), Vec::new());
-    // Of each the term, above the place of its weight.
+    // At first the weight above the term; when a point's weights have their places, the term above the place.
     let mut postings: Vec<u64> = Vec::new();
     for (point, terms) in (0..=u8::MAX).zip(points) {
         postings.try_reserve(terms.len())?;
