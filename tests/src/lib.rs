@@ -24,7 +24,7 @@ pub use intermediary::Intermediary;
 pub use program::{Finished, Program};
 pub use running::{Running, until};
 pub use server::Server;
-pub use tree::Tree;
+pub use tree::{Kinds, Tree};
 
 /// The repository's root.
 pub fn repository() -> &'static Path {

@@ -21,6 +21,15 @@ const TOPICS: [(&str, &str); 10] = [
     ("garden", "waters vegetable beds by the dryness of their soil"),
 ];
 
+/// Which files of the packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// Rust, C, Python, JavaScript, Markdown and TOML.
+    Sources,
+    /// Whatever they hold.
+    All,
+}
+
 /// A folder with files; gone when dropped.
 pub struct Tree {
     folder: TempDir,
@@ -54,12 +63,12 @@ impl Tree {
     ///
     /// # Errors
     /// If there are none.
-    pub fn of_packages(count: usize) -> anyhow::Result<Tree> {
+    pub fn of_packages(count: usize, kinds: Kinds) -> anyhow::Result<Tree> {
         let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
         let registry = home.context("no home folder")?.join("registry/src");
         let mut files = Vec::new();
-        gather(&registry, &mut files)?;
+        gather(&registry, kinds, &mut files)?;
         files.sort();
         anyhow::ensure!(!files.is_empty(), "there are no packages in {}", registry.display());
         let tree = Tree::new()?;
@@ -99,16 +108,17 @@ impl Tree {
     }
 }
 
-/// The sources below a folder.
-fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    const EXTENSIONS: [&str; 6] = ["rs", "md", "py", "c", "js", "toml"];
+/// The files below a folder.
+fn gather(folder: &Path, kinds: Kinds, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    const SOURCES: [&str; 6] = ["rs", "md", "py", "c", "js", "toml"];
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
         let extension = path.extension().and_then(|extension| extension.to_str());
+        let is_source = extension.is_some_and(|extension| SOURCES.contains(&extension));
         if kind.is_dir() {
-            gather(&path, files)?;
-        } else if kind.is_file() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
+            gather(&path, kinds, files)?;
+        } else if kind.is_file() && (is_source || kinds == Kinds::All) {
             files.push(path);
         }
     }

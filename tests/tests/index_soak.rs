@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use weir_tests::configuration::{every_provider, with_upstream};
 use weir_tests::indexing::{index_arguments, stored};
-use weir_tests::{Finished, Program, Running, Tree};
+use weir_tests::{Finished, Kinds, Program, Running, Tree};
 use weir_upstream::{Api, Fault, FaultKind, Upstream};
 
 const LATENCY: Duration = Duration::from_millis(50);
@@ -136,7 +136,7 @@ fn outlook(measured: &Measured) -> Option<f64> {
 #[ignore = "minutes: `just soak` runs it"]
 async fn ten_thousand_files_through_faults_end_as_without() {
     const MAX_CONNECTIONS: u64 = 8;
-    let tree = Tree::of_packages(files()).unwrap();
+    let tree = Tree::of_packages(files(), Kinds::Sources).unwrap();
     let extra = format!("http_pool.max_connections = {MAX_CONNECTIONS}");
     let peaceful = upstream().await;
     let undisturbed = program(&peaceful, &extra);
@@ -186,7 +186,7 @@ async fn ten_thousand_files_through_faults_end_as_without() {
 async fn five_times_the_files_need_no_more_memory() {
     let mut memory = Vec::new();
     for count in [files(), 5 * files()] {
-        let tree = Tree::of_packages(count).unwrap();
+        let tree = Tree::of_packages(count, Kinds::Sources).unwrap();
         let upstream = upstream().await;
         let run = measure(&program(&upstream, ""), &tree).await;
         run.tell(&format!("{count} files"), Some(&upstream));
@@ -200,7 +200,7 @@ async fn five_times_the_files_need_no_more_memory() {
 #[ignore = "minutes: `just soak` runs it"]
 async fn killed_twenty_times_the_store_ends_as_after_one_run() {
     const KILLS: u64 = 20;
-    let tree = Tree::of_packages(files()).unwrap();
+    let tree = Tree::of_packages(files(), Kinds::Sources).unwrap();
     let peaceful = upstream().await;
     let length = measure(&program(&peaceful, ""), &tree).await.elapsed;
     let expected = stored(&peaceful);
@@ -226,7 +226,7 @@ async fn killed_twenty_times_the_store_ends_as_after_one_run() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: `just soak` runs it"]
 async fn an_upstream_that_stops_for_half_a_minute_is_waited_for() {
-    let tree = Tree::of_packages(files()).unwrap();
+    let tree = Tree::of_packages(files(), Kinds::Sources).unwrap();
     let peaceful = upstream().await;
     let length = measure(&program(&peaceful, ""), &tree).await.elapsed;
     let expected = stored(&peaceful);
@@ -251,7 +251,7 @@ async fn an_upstream_that_stops_for_half_a_minute_is_waited_for() {
 async fn throughput_is_what_latency_and_concurrency_permit() {
     const CONNECTIONS: u32 = 4;
     const LATENCY: Duration = Duration::from_secs(1);
-    let tree = Tree::of_packages((files() / 5).max(500)).unwrap();
+    let tree = Tree::of_packages((files() / 5).max(500), Kinds::Sources).unwrap();
     let upstream = Upstream::start().await.unwrap();
     upstream.set_latency_of(Api::Voyage, LATENCY);
     let run = measure(
@@ -273,10 +273,14 @@ async fn throughput_is_what_latency_and_concurrency_permit() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: `just soak` runs it"]
 async fn the_embedded_default_indexes_offline() {
-    let tree = Tree::of_packages(files()).unwrap();
-    let program = Program::new().unwrap().env("RUST_LOG", "warn");
-    measure(&program, &tree).await.tell("offline", None);
-    let again = measure(&program, &tree).await;
-    again.tell("offline, without a change", None);
-    assert!(again.elapsed < Duration::from_secs(5), "{:?}", again.elapsed);
+    for kinds in [Kinds::All, Kinds::Sources] {
+        let tree = Tree::of_packages(files(), kinds).unwrap();
+        let program = Program::new().unwrap().env("RUST_LOG", "warn");
+        measure(&program, &tree)
+            .await
+            .tell(&format!("offline, {kinds:?}"), None);
+        let again = measure(&program, &tree).await;
+        again.tell("the same without a change", None);
+        assert!(again.elapsed < Duration::from_secs(5), "{:?}", again.elapsed);
+    }
 }
