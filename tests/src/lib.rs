@@ -10,6 +10,7 @@ pub mod configuration;
 pub mod documented;
 pub mod indexing;
 mod intermediary;
+mod listening;
 pub mod live;
 mod program;
 pub mod recordings;
@@ -21,6 +22,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 pub use intermediary::Intermediary;
+pub use listening::listens;
 pub use program::{Finished, Program};
 pub use running::{Running, until};
 pub use server::Server;

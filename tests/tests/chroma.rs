@@ -6,12 +6,12 @@
 )]
 
 use std::collections::BTreeSet;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use weir_tests::{Program, Server, repository, until};
+use weir_tests::{Program, Server, listens, repository, until};
 
 /// A Chroma server with data of its own; ended when dropped.
 struct Chroma {
@@ -42,9 +42,7 @@ impl Chroma {
             port,
             _data: data,
         };
-        until("Chroma listens", || TcpStream::connect(("127.0.0.1", port)).is_ok())
-            .await
-            .unwrap();
+        until("Chroma listens", || listens(port)).await.unwrap();
         chroma
     }
 

@@ -26,7 +26,7 @@ use weir_pool::{PoolManager, PoolSettings, SendOptions};
 use weir_tests::collector::Collector;
 use weir_tests::configuration::{misbehaver, provider, with_upstream};
 use weir_tests::live::until;
-use weir_tests::{Program, Server, repository};
+use weir_tests::{Program, Server, listens, repository};
 use weir_upstream::{Api, DEFAULT_API_KEY, Fault, Upstream};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -376,11 +376,7 @@ async fn a_collector_that_is_in_use_elsewhere_receives_the_joined_spans() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    until("rotel listens", async || {
-        tokio::net::TcpStream::connect(http).await.is_ok()
-    })
-    .await
-    .unwrap();
+    until("rotel listens", async || listens(http.port())).await.unwrap();
     let server = Server::start(&program).unwrap();
 
     let body = json!({"model": "voyage", "input": INPUT});

@@ -62,7 +62,7 @@ impl Process {
             if let Some(status) = process.child.try_wait().unwrap() {
                 panic!("{program} ended at once with {status}");
             }
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if listens(port) {
                 return process;
             }
             pause();
@@ -116,4 +116,10 @@ impl Drop for Process {
 )]
 fn pause() {
     thread::sleep(LOOKS_EVERY);
+}
+
+/// Whether something listens there. A connection that met itself, where nothing does yet, does not count (RFC 9293, 3.5).
+fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port))
+        .is_ok_and(|stream| matches!((stream.local_addr(), stream.peer_addr()), (Ok(own), Ok(other)) if own != other))
 }
