@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -285,8 +286,8 @@ impl Runtime {
             http: None,
             storage: None,
         };
-        let describing = metered(Limits::default().cpu_time, guest.describe(&grants));
-        match timeout(DESCRIBE_TIMEOUT, describing).await {
+        let describing = pin!(guest.describe(&grants));
+        match timeout(DESCRIBE_TIMEOUT, metered(Limits::default().cpu_time, describing)).await {
             Ok(Ok(Ok(manifest))) => Ok(manifest),
             Ok(Ok(Err(error))) => Err(failed(format!("{error:#}"))),
             Ok(Err(_)) => Err(failed("it computed for too long".to_owned())),

@@ -8,7 +8,7 @@
 //! then, as for each piece of a stream, stays with them: to leave a worker costs more than most polls.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use tokio::task::block_in_place;
 
 use crate::component::engine::SLICE;
 
-/// The future was still not done when its processor time was used up. It has been dropped.
+/// The future was still not done when its processor time was used up. It is to be dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CpuTimeExceeded;
 
@@ -29,9 +29,9 @@ const BEGINNING: Duration = SLICE;
 /// The part of the time that a call may compute for on a worker, once it had its beginning: a tenth.
 const PART: u32 = 10;
 
-/// Runs a future to its end, or until its polls have taken `limit` of processor time.
-pub(crate) async fn metered<F: Future>(limit: Duration, future: F) -> Result<F::Output, CpuTimeExceeded> {
-    let mut future = pin!(future);
+/// Polls a future to its end, or until its polls have taken `limit` of processor time. By reference: given by value, it
+/// would have its room twice, in the arguments and where it is polled.
+pub(crate) async fn metered<F: Future>(limit: Duration, mut future: Pin<&mut F>) -> Result<F::Output, CpuTimeExceeded> {
     let mut spent = Duration::ZERO;
     let mut owed = Owed::at(now());
     poll_fn(|context| {
@@ -116,6 +116,7 @@ fn thread_cpu_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::mpsc;
 
     use super::*;
@@ -130,20 +131,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_future_that_computes_and_yields_for_ever_is_ended() {
-        assert_eq!(metered(BEGINNING / 2, busy()).await, Err(CpuTimeExceeded));
+        assert_eq!(metered(BEGINNING / 2, pin!(busy())).await, Err(CpuTimeExceeded));
     }
 
     #[tokio::test]
     async fn a_long_call_is_timed_by_the_threads_own_clock() {
         let begun = thread_cpu_time();
-        assert_eq!(metered(BEGINNING * 4, busy()).await, Err(CpuTimeExceeded));
+        assert_eq!(metered(BEGINNING * 4, pin!(busy())).await, Err(CpuTimeExceeded));
         // All but the beginning, whatever else the machine does.
         assert!(thread_cpu_time().saturating_sub(begun) >= BEGINNING * 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn waiting_costs_nothing() {
-        let waited = metered(Duration::from_secs(2), tokio::time::sleep(Duration::from_secs(3600))).await;
+        let hour = pin!(tokio::time::sleep(Duration::from_secs(3600)));
+        let waited = metered(Duration::from_secs(2), hour).await;
         assert_eq!(waited, Ok(()));
     }
 
@@ -187,7 +189,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_call_that_computes_for_long_keeps_no_worker() {
         let (work, done) = mpsc::channel();
-        let call = tokio::spawn(metered(Duration::from_secs(60), async move {
+        let call = async move {
             for _ in 0..4 {
                 let begun = now();
                 while begun.elapsed() < BEGINNING / 2 {
@@ -198,7 +200,8 @@ mod tests {
             tokio::spawn(async move { work.send(()) });
             // Blocks this thread until the runtime, which has but one worker, has run the other task.
             done.recv_timeout(Duration::from_secs(30))
-        }));
+        };
+        let call = tokio::spawn(async { metered(Duration::from_secs(60), pin!(call)).await });
         assert_eq!(call.await.unwrap(), Ok(Ok(())));
     }
 }

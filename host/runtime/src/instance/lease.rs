@@ -30,7 +30,7 @@ pub(crate) struct Instances {
 }
 
 struct Idle {
-    instance: Instance,
+    instance: Box<Instance>,
     calls: u64,
     since: Instant,
 }
@@ -48,7 +48,7 @@ pub struct InstanceStats {
 
 /// An instance for the time of one call. Dropping it drops the instance; see [`Lease::give_back`].
 pub(crate) struct Lease {
-    pub(crate) instance: Instance,
+    pub(crate) instance: Box<Instance>,
     calls: u64,
     owner: Arc<Instances>,
     permit: OwnedSemaphorePermit,
@@ -137,7 +137,8 @@ impl Instances {
         }
         match self.take_idle() {
             Some(idle) => Ok(self.lent(idle.instance, idle.calls, permit)),
-            None => self.fresh(permit).await,
+            // Boxed: most calls need no room for it.
+            None => Box::pin(self.fresh(permit)).await,
         }
     }
 
@@ -147,10 +148,10 @@ impl Instances {
             return Box::pin(successor.fresh(permit)).await;
         }
         let instance = self.guest.instantiate(&self.grants).await?;
-        Ok(self.lent(instance, 0, permit))
+        Ok(self.lent(Box::new(instance), 0, permit))
     }
 
-    fn lent(self: &Arc<Self>, instance: Instance, calls: u64, permit: OwnedSemaphorePermit) -> Lease {
+    fn lent(self: &Arc<Self>, instance: Box<Instance>, calls: u64, permit: OwnedSemaphorePermit) -> Lease {
         Lease {
             instance,
             calls,

@@ -1,5 +1,6 @@
 //! One call: an instance leased for it, its limits, and what its end means.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -92,34 +93,31 @@ impl Inner {
                 self.limits.max_concurrent_requests,
             ))
         };
-        let ended = timeout_at(
-            deadline,
-            metered(self.limits.cpu_time, async {
-                let lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
-                // What a fresh instance does is the component's own doing, and would come out the same again.
-                let spare = lease.is_reused().then(|| work.clone());
-                let failed = match self.attempt(lease, context(), work).await {
-                    Ok(result) => return Ok(result),
-                    Err(failed) => failed,
-                };
-                let (Some(work), Some(place)) = (spare, failed.place) else {
-                    return Err(failed.kind);
-                };
-                self.counters.record_retry();
-                let error = failed.kind.to_string();
-                tracing::warn!(
-                    ?error,
-                    "a reused instance was lost before it did anything; the call is run again"
-                );
-                // Boxed: it is rare, and every call would make room for it.
-                let again = async {
-                    let lease = self.instances.fresh(place).await.map_err(instantiation_failed)?;
-                    self.attempt(lease, context(), work).await.map_err(|failed| failed.kind)
-                };
-                Box::pin(again).await
-            }),
-        )
-        .await;
+        let running = pin!(async {
+            let lease = self.instances.lease(permit).await.map_err(instantiation_failed)?;
+            // What a fresh instance does is the component's own doing, and would come out the same again.
+            let spare = lease.is_reused().then(|| work.clone());
+            let failed = match self.attempt(lease, context(), work).await {
+                Ok(result) => return Ok(result),
+                Err(failed) => failed,
+            };
+            let (Some(work), Some(place)) = (spare, failed.place) else {
+                return Err(failed.kind);
+            };
+            self.counters.record_retry();
+            let error = failed.kind.to_string();
+            tracing::warn!(
+                ?error,
+                "a reused instance was lost before it did anything; the call is run again"
+            );
+            // Boxed: it is rare, and every call would make room for it.
+            let again = async {
+                let lease = self.instances.fresh(place).await.map_err(instantiation_failed)?;
+                self.attempt(lease, context(), work).await.map_err(|failed| failed.kind)
+            };
+            Box::pin(again).await
+        });
+        let ended = timeout_at(deadline, metered(self.limits.cpu_time, running)).await;
         match ended {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(CallErrorKind::CpuTime {
@@ -137,7 +135,7 @@ impl Inner {
         work: impl Work<R>,
     ) -> Result<R, Failed> {
         lease.instance.store.data_mut().begin_call(context.clone());
-        let Instance { store, exports } = &mut lease.instance;
+        let Instance { store, exports } = &mut *lease.instance;
         let answer = store
             .run_concurrent(async |accessor| work(accessor, exports).await)
             .await;

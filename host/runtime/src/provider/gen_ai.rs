@@ -1,6 +1,7 @@
 //! Calls to models as OpenTelemetry's conventions for generative AI measure them: a span a call, and
 //! `gen_ai.client.operation.duration` and `gen_ai.client.token.usage`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use opentelemetry::metrics::{Histogram, Meter};
@@ -115,10 +116,11 @@ impl Asked {
         }
     }
 
-    /// What the call gives, told when it is there. A call that is dropped is not told.
+    /// What the call gives, told when it is there. A call that is dropped is not told. By reference, as
+    /// [`crate::instance::cpu::metered`].
     pub(crate) async fn of<R>(
         self,
-        call: impl Future<Output = Result<R, CallError>>,
+        call: Pin<&mut impl Future<Output = Result<R, CallError>>>,
         told: impl Fn(&R) -> (&str, &Usage),
     ) -> Result<R, CallError> {
         let answer = call.instrument(self.span.clone()).await;

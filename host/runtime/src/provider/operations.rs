@@ -2,6 +2,7 @@
 //! parts.
 
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -91,7 +92,7 @@ impl Provider {
     pub async fn chat(&self, request: chat::Request) -> Result<chat::Response, CallError> {
         let asked = Asked::new(&self.inner, "chat", request.model.as_deref());
         let call = async { call!(self, "chat", Chat, chat.call_chat(request)) };
-        asked.of(call, |answer| (&answer.model, &answer.usage)).await
+        asked.of(pin!(call), |answer| (&answer.model, &answer.usage)).await
     }
 
     /// Makes a collection if it is not there; true if this call made it.
@@ -211,7 +212,7 @@ async fn embed(
             check
         )
     };
-    asked.of(call, |answer| (&answer.model, &answer.usage)).await
+    asked.of(pin!(call), |answer| (&answer.model, &answer.usage)).await
 }
 
 /// As [`embed`].
@@ -232,7 +233,7 @@ async fn embed_sparse(
             check
         )
     };
-    asked.of(call, |answer| (&answer.model, &answer.usage)).await
+    asked.of(pin!(call), |answer| (&answer.model, &answer.usage)).await
 }
 
 /// One call for the documents at these places. The best `top_n` of all are among the best `top_n` of each part.
@@ -253,7 +254,7 @@ async fn rerank(
             check
         )
     };
-    asked.of(call, |answer| (&answer.model, &answer.usage)).await
+    asked.of(pin!(call), |answer| (&answer.model, &answer.usage)).await
 }
 
 fn inputs_at(request: &types::EmbeddingRequest, places: &Range<usize>) -> types::EmbeddingRequest {
