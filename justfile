@@ -127,22 +127,22 @@ browser: peers
 bench *options: build-guests build-fixtures bench-python
     cd benches/over-wasi-http && cargo build --locked --release --target wasm32-wasip2
     cargo build --locked --release --workspace --bin weir
-    cargo build --locked --release --manifest-path benches/Cargo.toml
-    benches/target/release/weir-benches run --weir target/release/weir --python benches/target/python/bin/python3 --readme benches/README.md --json benches/target/figures.json "$@"
+    cargo build --locked --release --manifest-path benches/Cargo.toml --target-dir target
+    target/release/weir-benches run --weir target/release/weir --python benches/target/python/bin/python3 --readme benches/README.md --json benches/target/figures.json "$@"
 
 # Measures weir as a gateway beside LiteLLM, Portkey, TensorZero and nginx, and puts the figures into benches/README.md.
 # The others come from PyPI, npm and Debian: a gigabyte. Wants a machine with nothing else to do.
 [positional-arguments]
 bench-gateways *options: build-guests peers
     cargo build --locked --release --workspace --bin weir
-    cargo build --locked --release --manifest-path benches/Cargo.toml
+    cargo build --locked --release --manifest-path benches/Cargo.toml --target-dir target
     for name in litellm tensorzero; do cmp -s benches/python/gateways/$name.txt benches/target/$name/requirements.txt || { \
         python3 -m venv benches/target/$name && \
         benches/target/$name/bin/pip install --quiet --disable-pip-version-check -r benches/python/gateways/$name.txt && \
         cp benches/python/gateways/$name.txt benches/target/$name/requirements.txt; }; done
     cmp -s benches/node/package.json benches/target/portkey/package.json || { mkdir -p benches/target/portkey && \
         cp benches/node/package.json benches/target/portkey/ && npm install --silent --prefix benches/target/portkey; }
-    benches/target/release/weir-benches gateways --weir target/release/weir --nginx "$(command -v nginx)" \
+    target/release/weir-benches gateways --weir target/release/weir --nginx "$(command -v nginx)" \
         --litellm benches/target/litellm --tensorzero benches/target/tensorzero \
         --portkey benches/target/portkey/node_modules/@portkey-ai/gateway --readme benches/README.md "$@"
 
@@ -166,7 +166,7 @@ lint: build-guests cargo-deny
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cd guest-providers && cargo native-clippy --locked --workspace -- -D warnings
     cd tests/specs && cargo clippy --locked --all-targets -- -D warnings
-    cd benches && cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked --all-targets --manifest-path benches/Cargo.toml --target-dir target -- -D warnings
     RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
     cargo deny --offline check licenses bans sources
     cargo deny --offline --config deny.toml --manifest-path guest-providers/Cargo.toml check licenses bans sources

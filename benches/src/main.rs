@@ -19,6 +19,11 @@ mod server;
 
 use clap::{Parser, Subcommand};
 
+/// The product's own, so that a call through the sandbox has the memory that it has there; so has every client.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Parser)]
 #[command(about)]
 struct Arguments {
