@@ -11,11 +11,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use text_splitter::{ChunkConfig, MarkdownSplitter, TextSplitter};
-use tree_sitter::Tree;
-
-use super::cut;
 use super::language::{self, Syntax};
+use super::structure::Structure;
 use super::symbol::{self, Item};
 use weir_runtime::estimate;
 
@@ -69,12 +66,11 @@ pub fn max_characters(max_item_tokens: Option<u32>) -> usize {
 /// Cuts a file into chunks of at most `max` characters.
 pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
     let (language, syntax) = language::of_path(path);
-    let tree = syntax.parse(text);
-    let items = symbol::items(syntax, tree.as_ref(), text);
+    let structure = structure(syntax, text, max);
     let path: Arc<str> = path.into();
     let mut line = 1;
     let mut chunks = Vec::new();
-    for piece in pieces(syntax, tree.as_ref(), &items, text, max) {
+    for piece in pieces(&structure, text, max) {
         let Some(content) = text.get(piece.clone()) else {
             continue;
         };
@@ -84,7 +80,7 @@ pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
         if content.trim().is_empty() {
             continue;
         }
-        let symbol = symbol::symbol_of(&items, text, &piece);
+        let symbol = symbol::symbol_of(&structure.items, text, &piece);
         chunks.push(Chunk {
             path: Arc::clone(&path),
             start_line,
@@ -98,18 +94,22 @@ pub fn chunks(path: &str, text: &str, max: usize) -> Vec<Chunk> {
     chunks
 }
 
+fn structure(syntax: Syntax, text: &str, max: usize) -> Structure {
+    // Moving a cut to the beginning of its line makes the piece after it longer: by a line of code, mostly.
+    Structure::of(syntax, text, max - max / 15)
+}
+
 /// The ranges of the pieces. They follow each other without a gap, from the text's beginning to its end.
-fn pieces(syntax: Syntax, tree: Option<&Tree>, items: &[Item], text: &str, max: usize) -> Vec<Range<usize>> {
-    let mut cuts: Vec<usize> = cuts(syntax, tree, text, max)
-        .into_iter()
-        .filter_map(|cut| line_start(text, cut))
-        .collect();
+fn pieces(structure: &Structure, text: &str, max: usize) -> Vec<Range<usize>> {
+    let cuts = structure.cuts.iter();
+    let mut cuts: Vec<usize> = cuts.filter_map(|cut| line_start(text, *cut)).collect();
     cuts.push(text.len());
     let mut pieces = Vec::new();
     let mut start = 0;
     for (place, cut) in cuts.iter().enumerate() {
         let next = cuts.get(place + 1).copied().unwrap_or(text.len());
-        let end = before_comments(items, text, *cut).filter(|end| *end > start && fits(text, *end..next, max));
+        let end =
+            before_comments(&structure.items, text, *cut).filter(|end| *end > start && fits(text, *end..next, max));
         let end = end.unwrap_or(*cut);
         if end > start {
             push_split(&mut pieces, text, start..end, max);
@@ -129,23 +129,6 @@ fn before_comments(items: &[Item], text: &str, cut: usize) -> Option<usize> {
 
 fn fits(text: &str, range: Range<usize>, max: usize) -> bool {
     text.get(range).is_some_and(|piece| piece.chars().nth(max).is_none())
-}
-
-/// Where the text's structure says to cut, in ascending order.
-fn cuts(syntax: Syntax, tree: Option<&Tree>, text: &str, max: usize) -> Vec<usize> {
-    // Moving a cut to the beginning of its line makes the piece after it longer: by a line of code, mostly.
-    let most = max - max / 15;
-    let config = || ChunkConfig::new(most).with_trim(false);
-    match (syntax, tree) {
-        // Blank lines before the first are no part of the first piece.
-        (_, Some(tree)) => std::iter::once(0).chain(cut::cuts(tree, most)).collect(),
-        (Syntax::Markdown, None) => offsets(MarkdownSplitter::new(config()).chunk_indices(text)),
-        (_, None) => offsets(TextSplitter::new(config()).chunk_indices(text)),
-    }
-}
-
-fn offsets<'a>(chunks: impl Iterator<Item = (usize, &'a str)>) -> Vec<usize> {
-    chunks.map(|(offset, _)| offset).collect()
 }
 
 /// The beginning of the line that the first visible character from `cut` on is in. None where none is left.
@@ -185,9 +168,7 @@ mod tests {
     /// Every line is in the chunk that claims it, no character is lost, and none is too long.
     fn assert_covers(path: &str, text: &str, max: usize) {
         let syntax = language::of_path(path).1;
-        let tree = syntax.parse(text);
-        let items = symbol::items(syntax, tree.as_ref(), text);
-        let whole: String = pieces(syntax, tree.as_ref(), &items, text, max)
+        let whole: String = pieces(&structure(syntax, text, max), text, max)
             .into_iter()
             .map(|piece| &text[piece])
             .collect();

@@ -10,14 +10,18 @@ use tree_sitter::Tree;
 /// first lines are worth more with the comment or the imports above them than these are alone.
 const WORTH_A_PIECE: usize = 5;
 
-/// Places to cut into pieces of at most `most` bytes, in ascending order. Where a node without parts is longer than that,
-/// a piece is longer too.
-pub fn cuts(tree: &Tree, most: usize) -> Vec<usize> {
-    let mut cuts = Vec::new();
-    let mut piece = 0;
+/// Adds the places to cut into pieces of at most `most` bytes, in ascending order: those of the tree of the text from
+/// `offset` on. Where a node without parts is longer than that, a piece is longer too.
+pub fn cut(cuts: &mut Vec<usize>, tree: &Tree, offset: usize, most: usize) {
+    let mut piece = cuts.last().copied().unwrap_or(0);
     let mut cursor = tree.walk();
+    // The root is no item: the piece before it goes on with its first ones.
+    if !cursor.goto_first_child() {
+        return;
+    }
     loop {
         let range = cursor.node().byte_range();
+        let range = offset + range.start..offset + range.end;
         if range.end.saturating_sub(piece) > most {
             let fits_alone = range.len() <= most;
             let before = range.start.saturating_sub(piece);
@@ -31,7 +35,7 @@ pub fn cuts(tree: &Tree, most: usize) -> Vec<usize> {
         }
         while !cursor.goto_next_sibling() {
             if !cursor.goto_parent() {
-                return cuts;
+                return;
             }
         }
     }
@@ -43,10 +47,11 @@ mod tests {
     use crate::index::language::Syntax;
 
     fn pieces(text: &str, most: usize) -> Vec<&str> {
-        let tree = Syntax::Rust.parse(text).unwrap();
-        let mut pieces = Vec::new();
+        let tree = Syntax::Rust.parser().unwrap().parse(text, None).unwrap();
+        let (mut pieces, mut cuts) = (Vec::new(), Vec::new());
+        cut(&mut cuts, &tree, 0, most);
         let mut start = 0;
-        for cut in cuts(&tree, most).into_iter().chain([text.len()]) {
+        for cut in cuts.into_iter().chain([text.len()]) {
             pieces.push(&text[start..cut]);
             start = cut;
         }

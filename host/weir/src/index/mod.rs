@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`walk`], [`source`] | which files there are, and which are worth it |
-//! | [`language`], [`symbol`], [`cut`], [`chunk`] | a file in pieces that follow its structure |
+//! | [`language`], [`structure`], [`symbol`], [`cut`], [`chunk`] | a file in pieces that follow its structure |
 //! | [`weir_runtime::estimate`], [`batch`] | how much goes into one call |
 //! | [`names`] | a collection's name, and where its manifest is |
 //! | [`ids`], [`payload`] | a point's name and content |
@@ -38,6 +38,7 @@ pub mod report;
 pub mod services;
 pub mod source;
 pub mod space;
+pub mod structure;
 pub mod symbol;
 pub mod verdict;
 pub mod walk;

@@ -19,15 +19,6 @@ pub struct Item {
     pub kind: &'static str,
 }
 
-/// The items of a file, outer before inner, in the file's order; of code by its syntax tree.
-pub fn items(syntax: Syntax, tree: Option<&Tree>, text: &str) -> Vec<Item> {
-    match (syntax, tree) {
-        (Syntax::Markdown, _) => sections(text),
-        (code, Some(tree)) => definitions(code, tree, text),
-        (_, None) => Vec::new(),
-    }
-}
-
 /// The item that a piece of the file shows: the innermost one around its beginning, or else the first that begins in it.
 pub fn symbol_of<'a>(items: &'a [Item], text: &str, piece: &Range<usize>) -> Option<&'a Item> {
     let blank = text
@@ -54,7 +45,8 @@ struct Level {
     depth: usize,
 }
 
-fn definitions(syntax: Syntax, tree: &Tree, text: &str) -> Vec<Item> {
+/// The items of code, outer before inner, in its order. The text, whose tree it is, begins at `offset` of its file.
+pub fn definitions(syntax: Syntax, tree: &Tree, text: &str, offset: usize) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut open: Vec<String> = Vec::new();
     let mut levels = vec![Level {
@@ -78,8 +70,8 @@ fn definitions(syntax: Syntax, tree: &Tree, text: &str) -> Vec<Item> {
                     open.push(name);
                     let name = open.join(syntax.path_separator());
                     items.push(Item {
-                        range: start..node.end_byte(),
-                        start: node.start_byte(),
+                        range: offset + start..offset + node.end_byte(),
+                        start: offset + node.start_byte(),
                         name,
                         kind,
                     });
@@ -202,7 +194,7 @@ fn name_of<'tree>(node: Node<'tree>, node_kind: &str) -> Option<Node<'tree>> {
 }
 
 /// A Markdown file's sections, by their headings (CommonMark 4.2; those in code fences are none).
-fn sections(text: &str) -> Vec<Item> {
+pub fn sections(text: &str) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     // The sections around the current line: level, title, place in `items`.
     let mut open: Vec<(usize, String, usize)> = Vec::new();
@@ -254,9 +246,10 @@ fn heading(line: &str) -> Option<(usize, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::structure::Structure;
 
     fn items(syntax: Syntax, text: &str) -> Vec<Item> {
-        super::items(syntax, syntax.parse(text).as_ref(), text)
+        Structure::of(syntax, text, 100).items
     }
 
     fn names(syntax: Syntax, text: &str) -> Vec<(String, &'static str)> {

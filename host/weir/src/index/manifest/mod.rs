@@ -34,7 +34,7 @@ const FILES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("files
 const PENDING: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("pending");
 
 /// redb's own default is 1 GiB; a manifest is looked up once a file.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 const HASH_BYTES: usize = 32;
 const ID_BYTES: usize = 16;
