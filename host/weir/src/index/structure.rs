@@ -1,9 +1,10 @@
 //! What of a file's structure its chunks follow: its named items, and where to cut between them.
 //!
-//! A syntax tree takes up to 120 bytes for each of its text. So a long file of code is parsed part by part, each a few
-//! items long, and no tree is kept: what indexing needs in memory does not depend on how long files are. A part ends in
-//! front of a line that looks like the beginning of an item. It is taken if it is whole by itself; where it is not, what is
-//! left of the file is parsed at once.
+//! A syntax tree takes up to 120 bytes for each of its text. So a long file of code is parsed part by part, each some items
+//! long, and no tree is kept: what indexing needs in memory does not depend on how long files are. A part ends in front of a
+//! line that looks like the beginning of an item. It is taken if it is whole by itself; where it is not, the line was inside
+//! of an item, or the file is broken, and a part twice as long is taken. An item that is longer than all that is parsed in
+//! parts as well: what is in the later ones is not named after it.
 
 use text_splitter::{ChunkConfig, MarkdownSplitter, TextSplitter};
 use tree_sitter::{Parser, Tree};
@@ -14,6 +15,9 @@ use super::symbol::{self, Item};
 
 /// Bytes of a part, at least: most files are shorter, and parsed whole.
 const PART: usize = 64 << 10;
+
+/// So many times as long is a part at most.
+const LONGEST: usize = 4;
 
 /// The structure of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -63,14 +67,17 @@ impl Structure {
 /// Where the part that begins at `start` ends, and its tree. None at the text's end.
 fn next_part(parser: &mut Parser, text: &str, start: usize, part: usize) -> Option<(usize, Tree)> {
     let left = text.get(start..).filter(|left| !left.is_empty())?;
-    let end = next_item(left, part);
-    if let Some(first) = end.and_then(|end| left.get(..end)) {
-        let tree = parser.parse(first, None)?;
-        if !tree.root_node().has_error() {
-            return Some((start + first.len(), tree));
+    let most = LONGEST * part;
+    let mut least = part;
+    loop {
+        let item = next_item(left, least).filter(|end| *end <= most);
+        let end = item.unwrap_or_else(|| last_line(left, most));
+        let tree = parser.parse(left.get(..end)?, None)?;
+        if item.is_none() || 2 * end > most || !tree.root_node().has_error() {
+            return Some((start + end, tree));
         }
+        least = 2 * end;
     }
-    Some((text.len(), parser.parse(left, None)?))
 }
 
 /// Where the first line behind `from` is that looks like the beginning of an item. Where it is inside of one, what is before
@@ -95,8 +102,19 @@ fn next_item(text: &str, from: usize) -> Option<usize> {
     None
 }
 
-/// A letter or the mark of a comment or an attribute, not indented, after an empty line; or a letter after the end of an item,
-/// which a comment's or an attribute's last line is not.
+/// The end of the last line within `most` bytes: of an empty one, unless that is far from them. The text's end if it is not
+/// longer, or has no line that short.
+fn last_line(text: &str, most: usize) -> usize {
+    let Some(head) = text.as_bytes().get(..most) else {
+        return text.len();
+    };
+    let empty = head.windows(2).rposition(|two| two == b"\n\n").map(|place| place + 2);
+    let line = || head.iter().rposition(|byte| *byte == b'\n').map(|place| place + 1);
+    empty.filter(|end| *end > most / 2).or_else(line).unwrap_or(text.len())
+}
+
+/// A letter or the mark of a comment or an attribute, not indented, after an empty line or the end of an item, which the last
+/// line of a comment or an attribute is not.
 fn begins_an_item(before: &[u8], line: &[u8]) -> bool {
     match line.first() {
         Some(b'_' | b'a'..=b'z' | b'A'..=b'Z') => match before.first() {
@@ -104,7 +122,7 @@ fn begins_an_item(before: &[u8], line: &[u8]) -> bool {
             Some(_) => before.ends_with(b"}") || before.ends_with(b";"),
             None => true,
         },
-        Some(b'#' | b'@' | b'/') => before.is_empty(),
+        Some(b'#' | b'@' | b'/') => before.is_empty() || before.starts_with(b"}"),
         _ => false,
     }
 }
@@ -148,19 +166,43 @@ mod tests {
     #[test]
     fn a_part_ends_between_two_items() {
         let text = "fn a() {\n\n    b();\n}\nuse c;\n\n// d\nfn d() {}\n";
-        assert_eq!(parts(text, 1), [&text[..21], &text[21..29], &text[29..]]);
+        assert_eq!(parts(text, 6), [&text[..21], &text[21..29], &text[29..]]);
         assert_eq!(parts(text, 25), [&text[..29], &text[29..]]);
     }
 
     #[test]
     fn what_is_not_whole_by_itself_is_no_part() {
         for text in [
-            "/*\n\na\n\nb\n*/\nfn c() {}\n",
+            "/*\n\naaaaaaaaa\n\nb\n*/\nfn c() {}\n",
             "const A: &str = \"\n\nb\n\";\n",
-            "mod a {\n\nfn b() {}\n}\n",
+            "mod a {\n\n\n\n\nfn b() {}\n}\n",
         ] {
-            assert_eq!(parts(text, 1), [text]);
-            assert_eq!(structure(text, 1), structure(text, text.len()));
+            assert!(next_item(text, 10).is_some());
+            assert_eq!(parts(text, 10), [text]);
         }
+    }
+
+    #[test]
+    fn what_is_broken_is_parsed_in_longer_parts() {
+        let text = "fn broken() { ) }\n\n".to_owned() + &"fn whole() {}\n\n".repeat(20);
+        let lengths: Vec<usize> = parts(&text, 30).iter().map(|part| part.len()).collect();
+        assert_eq!(lengths, [79, 45, 45, 45, 45, 45, 15]);
+        assert_eq!(structure(&text, 30), structure(&text, text.len()));
+    }
+
+    #[test]
+    fn no_part_is_longer_than_the_longest_but_a_line() {
+        let text = format!("mod a {{\n{}}}\n", "    fn b() {}\n\n".repeat(50));
+        assert!(
+            parts(&text, 20)
+                .iter()
+                .all(|part| part.len() <= 80 && part.ends_with('\n'))
+        );
+        assert_eq!(
+            structure(&text, 20).items.len(),
+            structure(&text, text.len()).items.len()
+        );
+        let line = format!("const A: &str = \"{}\";", "a".repeat(100));
+        assert_eq!(parts(&line, 20), [&line]);
     }
 }
