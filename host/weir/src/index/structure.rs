@@ -6,6 +6,8 @@
 //! of an item, or the file is broken, and a part twice as long is taken. An item that is longer than all that is parsed in
 //! parts as well: what is in the later ones is not named after it.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use text_splitter::{ChunkConfig, MarkdownSplitter, TextSplitter};
 use tree_sitter::{Parser, Tree};
 
@@ -54,7 +56,7 @@ impl Structure {
             cuts: vec![0],
         };
         let mut start = 0;
-        while let Some((end, tree)) = next_part(parser, text, start, part) {
+        while let Some(Part { end, tree, _alone }) = next_part(parser, text, start, part) {
             let text = text.get(start..end).unwrap_or_default();
             structure.items.extend(symbol::definitions(syntax, &tree, text, start));
             cut::cut(&mut structure.cuts, &tree, start, most);
@@ -64,17 +66,32 @@ impl Structure {
     }
 }
 
-/// Where the part that begins at `start` ends, and its tree. None at the text's end.
-fn next_part(parser: &mut Parser, text: &str, start: usize, part: usize) -> Option<(usize, Tree)> {
+/// A part of a text.
+struct Part {
+    end: usize,
+    tree: Tree,
+    /// Held as long as the tree of a long one.
+    _alone: Option<MutexGuard<'static, ()>>,
+}
+
+/// The part that begins at `start`. None at the text's end.
+fn next_part(parser: &mut Parser, text: &str, start: usize, part: usize) -> Option<Part> {
+    /// One long tree at a time, whoever asks: there may be more readers than there is memory for such trees.
+    static ALONE: Mutex<()> = Mutex::new(());
     let left = text.get(start..).filter(|left| !left.is_empty())?;
     let most = LONGEST * part;
     let mut least = part;
     loop {
         let item = next_item(left, least).filter(|end| *end <= most);
         let end = item.unwrap_or_else(|| last_line(left, most));
+        let alone = (end > 2 * part).then(|| ALONE.lock().unwrap_or_else(PoisonError::into_inner));
         let tree = parser.parse(left.get(..end)?, None)?;
         if item.is_none() || 2 * end > most || !tree.root_node().has_error() {
-            return Some((start + end, tree));
+            return Some(Part {
+                end: start + end,
+                tree,
+                _alone: alone,
+            });
         }
         least = 2 * end;
     }
@@ -144,7 +161,7 @@ mod tests {
         let mut parser = Syntax::Rust.parser().unwrap();
         let mut parts = Vec::new();
         let mut start = 0;
-        while let Some((end, _)) = next_part(&mut parser, text, start, part) {
+        while let Some(Part { end, .. }) = next_part(&mut parser, text, start, part) {
             parts.push(&text[start..end]);
             start = end;
         }
