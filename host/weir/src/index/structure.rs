@@ -4,7 +4,7 @@
 //! long, and no tree is kept: what indexing needs in memory does not depend on how long files are. A part ends in front of a
 //! line that looks like the beginning of an item. It is taken if it is whole by itself; where it is not, the line was inside
 //! of an item, or the file is broken, and a part twice as long is taken. An item that is longer than all that is parsed in
-//! parts as well: what is in the later ones is not named after it.
+//! parts as well: what is in it is not named after it then.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
