@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`walk`], [`source`] | which files there are, and which are worth it |
-//! | [`language`], [`structure`], [`symbol`], [`cut`], [`chunk`] | a file in pieces that follow its structure |
+//! | [`language`], [`part`], [`structure`], [`symbol`], [`cut`], [`chunk`] | a file in pieces that follow its structure |
 //! | [`weir_runtime::estimate`], [`batch`] | how much goes into one call |
 //! | [`names`] | a collection's name, and where its manifest is |
 //! | [`ids`], [`payload`] | a point's name and content |
@@ -27,6 +27,7 @@ pub mod language;
 pub mod manifest;
 pub mod names;
 mod outlook;
+pub mod part;
 pub mod payload;
 pub mod pipeline;
 pub mod prepare;
